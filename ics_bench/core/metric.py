@@ -1,0 +1,75 @@
+"""What a number means: its unit, which direction is good, and which statistics suit it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Better = Literal["lower", "higher", "neutral"]
+Kind = Literal["exact", "seeded", "timing", "memory"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """The declaration of one measured quantity.
+
+    Parameters
+    ----------
+    name : str
+        Field name in full, such as ``"steps_to_target"``.
+    unit : str
+        Unit of the value; ``"1"`` for a pure number.
+    better : {"lower", "higher", "neutral"}
+        Direction of improvement. There is no default: a metric without a direction cannot be judged.
+    kind : {"exact", "seeded", "timing", "memory"}
+        Picks the statistics. ``exact``: deterministic, any difference counts; ``seeded``: paired by
+        seed; ``timing``: interleaved and repeated; ``memory``: peak bytes.
+    summary : str
+        One line for tables and reports.
+    headline : bool
+        Whether summary tables show it; the rest is in the frame and the report.
+    smallest_effect : float, optional
+        Smallest change that matters to a user, in the metric's unit (``seeded`` and ``exact``).
+    asv_ceiling : float, optional
+        Finite stand-in for ``+inf`` in asv, whose graphs cannot hold it (see `as_lower_is_better`).
+    """
+
+    name: str
+    unit: str
+    better: Better
+    kind: Kind
+    summary: str = ""
+    headline: bool = True
+    smallest_effect: float | None = None
+    asv_ceiling: float | None = None
+
+    def __post_init__(self) -> None:
+        for field, value, allowed in (
+            ("better", self.better, get_args(Better)),
+            ("kind", self.kind, get_args(Kind)),
+        ):
+            if value not in allowed:
+                raise ValueError(f"metric {self.name!r}: {field}={value!r} is not one of {allowed}")
+
+    def as_lower_is_better(self, value: float) -> float:
+        """Express ``value`` as the finite, lower-is-better number that asv needs.
+
+        asv 0.6 has no direction: lower is better, always; ``nan`` reads as skipped and ``inf`` hangs
+        ``asv publish``. Higher-is-better values become their reciprocal. asv compares by ratios, which
+        call a negative value better than itself.
+
+        Raises
+        ------
+        ValueError
+            If the result is negative or not finite: a diverged run must fail in asv, not vanish from it.
+        """
+        if math.isinf(value) and value > 0 and self.asv_ceiling is not None:
+            return self.asv_ceiling
+        if self.better == "higher":
+            if value <= 0:
+                raise ValueError(f"{self.name} = {value} has no reciprocal to track")
+            value = 1.0 / value
+        if not math.isfinite(value) or value < 0:
+            raise ValueError(f"{self.name} = {value} is not a finite number from 0 up: asv cannot track it")
+        return value
