@@ -1,0 +1,48 @@
+"""Builds models by name, handing a factory only the options that it takes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from ics_bench.core.errors import UsageError
+from ics_bench.subjects import ARCHITECTURES
+
+
+def build_model(name: str, **options: Any) -> nn.Module:
+    """Build a model.
+
+    Parameters
+    ----------
+    name : str
+        A built-in architecture, an entry point of the group ``ics_bench.models``, or ``module:factory``.
+    **options
+        ``in_features``, ``num_classes``, ``depth``, ``width``, ``norm_layer``, ``initialize``,
+        ``generator``, ... A factory gets those that its signature names, or all with ``**options``.
+        One that takes no ``generator`` draws from torch's global one, which is seeded for it and put
+        back afterwards.
+
+    Raises
+    ------
+    UsageError
+        If the factory is no callable, raises, or returns something other than a module.
+    """
+    factory = ARCHITECTURES.load(name)
+    if not callable(factory):
+        raise UsageError(f"model {name!r} is {factory!r}; expected a factory that returns a torch.nn.Module")
+    parameters = inspect.signature(factory).parameters.values()
+    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+    accepted = options if takes_all else {p.name: options[p.name] for p in parameters if p.name in options}
+    seed = options["generator"].initial_seed() if "generator" in options else 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            model = factory(**accepted)
+        except Exception as error:
+            raise UsageError(f"model {name!r}: building it with {sorted(accepted)} raised {error!r}") from error
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"model {name!r}: it returned {type(model).__name__}, not a torch.nn.Module")
+    return model

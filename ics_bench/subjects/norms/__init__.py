@@ -1,0 +1,1 @@
+"""Normalization layers, one file each. See `ics_bench.subjects.norm` for what a file holds."""
