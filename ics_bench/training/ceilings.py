@@ -1,0 +1,220 @@
+"""Finds learning-rate ceilings: from the top of a grid down, then by bisection, training no more than matters.
+
+The answer equals that of training every rate of the grid to the end: a replica is left out only where
+its outcome can no longer change a ceiling.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ics_bench.training.recipe import Needed, Replica, Trajectory
+
+Question = Literal["stable", "trainable"]
+QUESTIONS: tuple[Question, ...] = ("stable", "trainable")
+
+GRID: tuple[float, ...] = tuple(10.0 ** (half_decades / 2) for half_decades in range(-10, 3))
+"""Thirteen half-decade rates, 1e-5 … 10."""
+
+BISECTIONS = 3
+
+REPLICAS_TOGETHER = 24
+"""Replicas in a block of the search: enough to fill the matrix multiply, few enough to stay in cache."""
+
+TrainReplicas = Callable[[Sequence[Replica], Needed | None], list[Trajectory]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The largest rate that succeeds for a majority of seeds.
+
+    Parameters
+    ----------
+    value : float
+        0 where no rate succeeds.
+    censored : bool
+        Whether the top of the grid succeeds: the ceiling is then at least ``value``.
+    """
+
+    value: float
+    censored: bool = False
+
+
+def outcome(trajectory: Trajectory, question: Question, steps: int) -> bool | None:
+    """Whether a replica succeeded, or ``None`` while that is open.
+
+    *stable*: spent the budget of ``steps`` without divergence. *trainable*: reached the target.
+    """
+    finished = trajectory.steps >= steps
+    if question == "stable":
+        return False if trajectory.diverged else (True if finished else None)
+    if trajectory.reached:
+        return True
+    return False if trajectory.diverged or finished else None
+
+
+def majority(outcomes: Sequence[bool | None]) -> bool | None:
+    """Verdict of more than half of the seeds, or ``None`` while it is open.
+
+    Examples
+    --------
+    >>> majority([True, True, None]), majority([True, False, None]), majority([False, False, None])
+    (True, None, False)
+    """
+    half = len(outcomes) / 2
+    if sum(o is True for o in outcomes) > half:
+        return True
+    if sum(o is not False for o in outcomes) <= half:
+        return False
+    return None
+
+
+class CeilingSearch:
+    """Searches the ceilings of one arm.
+
+    Parameters
+    ----------
+    train : callable
+        ``train(replicas, needed) -> trajectories``; see `ics_bench.training.train`.
+    seeds : sequence of int
+    steps : int
+        Budget of a replica.
+    grid : sequence of float
+        Rates in ascending order.
+
+    Attributes
+    ----------
+    trajectories : dict of Replica to Trajectory
+        Everything that was trained.
+    steps_taken : int
+        Optimizer steps over all replicas, the cost of the search.
+    """
+
+    def __init__(self, train: TrainReplicas, seeds: Sequence[int], steps: int, grid: Sequence[float] = GRID) -> None:
+        if not seeds:
+            raise ValueError("no seeds: a majority needs at least one")
+        if list(grid) != sorted(set(grid)) or not grid or grid[0] <= 0:
+            raise ValueError(f"grid {list(grid)} is not positive and ascending")
+        self.train, self.seeds, self.steps, self.grid = train, tuple(seeds), steps, tuple(grid)
+        self.trajectories: dict[Replica, Trajectory] = {}
+        self.steps_taken = 0
+
+    def run(self, bisections: int = BISECTIONS) -> dict[Question, Ceiling]:
+        """Find both ceilings."""
+        self._descend()
+        brackets = {question: self._bracket(question) for question in QUESTIONS}
+        for _ in range(bisections):
+            self._bisect(brackets)
+        return {question: Ceiling(low, censored=low == self.grid[-1]) for question, (low, _) in brackets.items()}
+
+    def outcomes(self, rate: float, question: Question) -> list[bool | None]:
+        """Outcomes of all seeds at a rate, in the order of the seeds."""
+        found = (self.trajectories.get(Replica(rate, seed)) for seed in self.seeds)
+        return [None if t is None else outcome(t, question, self.steps) for t in found]
+
+    def tested(self, question: Question) -> list[float]:
+        """Rates, ascending, at which every seed's outcome is known."""
+        rates = sorted({replica.learning_rate for replica in self.trajectories})
+        return [rate for rate in rates if None not in self.outcomes(rate, question)]
+
+    def _descend(self) -> None:
+        """Train blocks of rates from the top until the highest success of both kinds is known."""
+        width = max(1, round(REPLICAS_TOGETHER / len(self.seeds)))
+        remaining = list(reversed(self.grid))
+        while remaining and not all(self._settled(question) for question in QUESTIONS):
+            block, remaining = remaining[:width], remaining[width:]
+            self._train(block, self._open_from_above)
+
+    def _settled(self, question: Question) -> bool:
+        return any(majority(self.outcomes(rate, question)) is True for rate in self.grid)
+
+    def _open_from_above(self, trajectories: Sequence[Trajectory]) -> list[bool]:
+        """Still needed: an open question at a rate above which no rate has succeeded."""
+        by_rate: dict[float, list[Trajectory]] = {}
+        for trajectory in (*self.trajectories.values(), *trajectories):
+            by_rate.setdefault(trajectory.replica.learning_rate, []).append(trajectory)
+        highest = {
+            question: max(
+                (r for r, ts in by_rate.items() if majority([outcome(t, question, self.steps) for t in ts]) is True),
+                default=0.0,
+            )
+            for question in QUESTIONS
+        }
+        return [
+            any(
+                outcome(t, question, self.steps) is None and t.replica.learning_rate >= highest[question]
+                for question in QUESTIONS
+            )
+            for t in trajectories
+        ]
+
+    def _bracket(self, question: Question) -> tuple[float, float]:
+        """Highest successful rate and the grid's next above it; equal where there is nothing to bisect."""
+        successes = [rate for rate in self.grid if majority(self.outcomes(rate, question)) is True]
+        if not successes:
+            return 0.0, 0.0
+        place = self.grid.index(successes[-1])
+        return successes[-1], self.grid[min(place + 1, len(self.grid) - 1)]
+
+    def _bisect(self, brackets: dict[Question, tuple[float, float]]) -> None:
+        middles = {question: math.sqrt(low * high) for question, (low, high) in brackets.items() if low < high}
+
+        def open_here(trajectories: Sequence[Trajectory]) -> list[bool]:
+            return [
+                any(
+                    t.replica.learning_rate == middle and outcome(t, question, self.steps) is None
+                    for question, middle in middles.items()
+                )
+                for t in trajectories
+            ]
+
+        self._train(sorted(set(middles.values())), open_here)
+        for question, middle in middles.items():
+            low, high = brackets[question]
+            succeeds = majority(self.outcomes(middle, question))
+            brackets[question] = (middle, high) if succeeds else (low, middle)
+
+    def _train(self, rates: Sequence[float], needed: Needed) -> None:
+        """Train all seeds at rates; a replica cut short before is trained anew, to the same trajectory."""
+        replicas = [Replica(rate, seed) for rate in rates for seed in self.seeds]
+        trained = self.train(replicas, needed)
+        self.steps_taken += sum(trajectory.steps for trajectory in trained)
+        self.trajectories.update({trajectory.replica: trajectory for trajectory in trained})
+
+
+def best_rate(
+    train: TrainReplicas, seeds: Sequence[int], steps: int, check_every: int, rates: Sequence[float]
+) -> float:
+    """Find the rate with the fewest median steps to target; 0 where no rate has a finite median.
+
+    The highest rates are trained first. Lower ones then need no more steps than the best median so
+    far, plus the check that confirms it: a median beyond that cannot win. Of equals the higher wins.
+    """
+    ordered = sorted(rates, reverse=True)
+    width = max(1, round(REPLICAS_TOGETHER / len(seeds)))
+    best, best_steps = 0.0, math.inf
+    for start in range(0, len(ordered), width):
+        limit = min(float(steps), best_steps + check_every)
+
+        def within(trajectories: Sequence[Trajectory], limit: float = limit) -> list[bool]:
+            return [not t.reached and t.steps < limit for t in trajectories]
+
+        block = ordered[start : start + width]
+        trained = train([Replica(rate, seed) for rate in block for seed in seeds], within)
+        for rate in block:
+            taken = median_steps([t for t in trained if t.replica.learning_rate == rate])
+            if taken < best_steps:
+                best, best_steps = rate, taken
+    return best
+
+
+def median_steps(trajectories: Sequence[Trajectory]) -> float:
+    """Median of the steps to target, ``inf`` where half of the replicas did not reach it."""
+    ordered = sorted(t.reached_at for t in trajectories)
+    middle = len(ordered) // 2
+    if len(ordered) % 2:
+        return ordered[middle]
+    return (ordered[middle - 1] + ordered[middle]) / 2

@@ -1,0 +1,225 @@
+"""Replicas of a module stacked along a leading axis: their losses, gradients and correct answers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call, stack_module_state, vmap
+from torch.nn.functional import cross_entropy
+
+State = dict[str, torch.Tensor]
+
+AGREEMENT = {torch.float32: 1e-3, torch.float64: 1e-9}
+"""Relative difference between a stacked and a single pass beyond which the stacked one is not trusted.
+
+Far above rounding, far below what a wrong statistic does."""
+
+
+class Stack:
+    """Modules of one architecture, run together.
+
+    With ``looped=False`` one pass of `torch.func.vmap` serves all replicas. With ``looped=True`` each
+    replica is run by its own copy of the module, with its own random state: for modules that vmap
+    cannot take, such as those that branch on values, draw random numbers or keep state in attributes.
+
+    Parameters
+    ----------
+    modules : sequence of nn.Module
+        One module a replica; not changed.
+    seeds : sequence of int
+        Seed of each replica's random state; used when looped.
+    device : torch.device
+    looped : bool
+    """
+
+    def __init__(
+        self, modules: Sequence[nn.Module], seeds: Sequence[int], device: torch.device, looped: bool = False
+    ) -> None:
+        parameters, buffers = stack_module_state(list(modules))
+        self.parameters: State = {k: v.detach().to(device).requires_grad_() for k, v in parameters.items()}
+        self.buffers: State = {k: v.detach().to(device) for k, v in buffers.items()}
+        self.looped = looped
+        if looped:
+            self.modules = [copy.deepcopy(module).to(device) for module in modules]
+            self.random_states = [_random_state(seed) for seed in seeds]
+        else:
+            self.modules = [copy.deepcopy(modules[0]).to(device)]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.parameters.values())))
+
+    def losses_and_gradients(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Cross-entropy of each replica on its own batch, and the gradients.
+
+        Parameters
+        ----------
+        x : Tensor ``(R, B, *features)``
+        y : Tensor ``(R, B)``
+
+        Returns
+        -------
+        losses : Tensor ``(R,)``
+        gradients : list of Tensor ``(R, *shape)``
+            In the order of `parameters`.
+        """
+        logits = self._forward(self.parameters, self.buffers, x, training=True)
+        losses = cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape).mean(dim=1)
+        parameters = list(self.parameters.values())
+        found = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)
+        gradients = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+        return losses.detach(), gradients
+
+    @torch.no_grad()
+    def errors(
+        self, which: torch.Tensor, x: torch.Tensor, y: torch.Tensor, allowed: int, block: int = 384
+    ) -> torch.Tensor:
+        """Count wrong answers in evaluation mode, giving up on a replica once it has more than ``allowed``.
+
+        Parameters
+        ----------
+        which : Tensor ``(K,)``
+            Replicas to evaluate.
+        x, y : Tensor ``(N, *features)``, ``(N,)``
+        allowed : int
+            A replica with more errors than this needs no exact count; its partial one is returned.
+        block : int
+            Samples between decisions to give up.
+
+        Returns
+        -------
+        Tensor ``(K,)`` of int64
+        """
+        wrong = torch.zeros(len(which), dtype=torch.int64, device=x.device)
+        alive = torch.arange(len(which), device=x.device)
+        selected, state = which, self._select(which)
+        for start in range(0, len(x), block):
+            inputs = x[start : start + block].expand(len(alive), *x[start : start + block].shape)
+            logits = self._forward(*state, inputs, training=False, which=selected)
+            wrong[alive] += (logits.argmax(dim=2) != y[start : start + block]).sum(dim=1)
+            hopeful = wrong[alive] <= allowed
+            if not bool(hopeful.all()):
+                alive = alive[hopeful]
+                if not len(alive):
+                    break
+                selected = which[alive]
+                state = self._select(selected)
+        return wrong
+
+    def keep(self, index: torch.Tensor) -> None:
+        """Go on with the replicas in ``index`` alone."""
+        parameters, self.buffers = self._select(index)
+        self.parameters = {k: v.detach().requires_grad_() for k, v in parameters.items()}
+        if self.looped:
+            self.modules = [self.modules[i] for i in index.tolist()]
+            self.random_states = [self.random_states[i] for i in index.tolist()]
+
+    def _select(self, index: torch.Tensor) -> tuple[State, State]:
+        if len(index) == len(self):
+            return self.parameters, self.buffers
+        with torch.no_grad():
+            return (
+                {k: v[index] for k, v in self.parameters.items()},
+                {k: v[index] for k, v in self.buffers.items()},
+            )
+
+    def _forward(
+        self, parameters: State, buffers: State, x: torch.Tensor, training: bool, which: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Logits ``(R, B, classes)``; in training, buffers are updated, whether in place or replaced."""
+        if self.looped:
+            places = range(len(self)) if which is None else which.tolist()
+            results = [
+                self._forward_one(place, _slice(parameters, i), _slice(buffers, i), x[i], training)
+                for i, place in enumerate(places)
+            ]
+            logits = torch.stack([result[0] for result in results])
+            updated = {k: torch.stack([result[1][k] for result in results]) for k in buffers}
+        else:
+            logits, updated = vmap(_call(self.modules[0].train(training)))(parameters, buffers, x)
+        if training:
+            self.buffers = {k: v.detach() for k, v in updated.items()}
+        return logits
+
+    def _forward_one(
+        self, place: int, parameters: State, buffers: State, x: torch.Tensor, training: bool
+    ) -> tuple[torch.Tensor, State]:
+        devices = [x.device] if x.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.set_rng_state(self.random_states[place])
+            buffers = {k: v.clone() for k, v in buffers.items()}
+            result = _call(self.modules[place].train(training))(parameters, buffers, x)
+            if training:
+                self.random_states[place] = torch.get_rng_state()
+        return result
+
+
+def _call(module: nn.Module) -> Callable[[State, State, torch.Tensor], tuple[torch.Tensor, State]]:
+    """Make a pure function of a module; the state dictionary also catches buffers that are replaced."""
+
+    def call(parameters: State, buffers: State, x: torch.Tensor) -> tuple[torch.Tensor, State]:
+        state = {**parameters, **buffers}
+        logits = functional_call(module, state, (x,))
+        return logits, {name: state[name] for name in buffers}
+
+    return call
+
+
+def _slice(state: State, index: int) -> State:
+    return {name: value[index] for name, value in state.items()}
+
+
+def _random_state(seed: int) -> torch.Tensor:
+    return torch.Generator().manual_seed(seed).get_state()
+
+
+def why_not_vmap(modules: Sequence[nn.Module], x: torch.Tensor, y: torch.Tensor) -> str | None:
+    """Try two training steps' passes and an evaluation both ways; say why vmap will not do, if so.
+
+    Parameters
+    ----------
+    modules : sequence of nn.Module
+        Two replicas, or one.
+    x, y : Tensor ``(R, B, *features)``, ``(R, B)``
+        A batch for each.
+
+    Raises
+    ------
+    Exception
+        Whatever the module itself raises when it runs alone.
+    """
+    seeds = range(len(modules))
+    alone = _passes(Stack(modules, seeds, x.device, looped=True), x, y)
+    try:
+        together = _passes(Stack(modules, seeds, x.device), x, y)
+    except Exception as error:
+        return f"torch.func.vmap cannot run it ({_first_line(error)})"
+    tolerance = AGREEMENT.get(x.dtype, 1e-2)
+    for one, other in zip(alone, together, strict=True):
+        if not torch.allclose(one, other, rtol=tolerance, atol=tolerance, equal_nan=True):
+            return "under torch.func.vmap it computes something else than alone"
+    return None
+
+
+def _passes(stack: Stack, x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
+    results: list[torch.Tensor] = []
+    for _ in range(2):
+        losses, gradients = stack.losses_and_gradients(x, y)
+        results += [losses, *(_normalized(gradient) for gradient in gradients)]
+    with torch.no_grad():
+        logits = stack._forward(stack.parameters, stack.buffers, x, training=False)
+    results.append(_normalized(logits))
+    return results
+
+
+def _normalized(value: torch.Tensor) -> torch.Tensor:
+    """Divide by the largest magnitude: agreement is relative to a tensor's own scale."""
+    return value / value.abs().amax().clamp_min(torch.finfo(value.dtype).tiny)
+
+
+def _first_line(error: Any) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else ''}"[:160]

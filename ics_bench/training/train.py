@@ -1,0 +1,190 @@
+"""The training loop: replicas together, each with its own rate and order, dropped when done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ics_bench.core import derive_seed
+from ics_bench.training.optimizers import StackedOptimizer, optimizer_class
+from ics_bench.training.recipe import Needed, Problem, Recipe, Replica, Trajectory
+from ics_bench.training.stack import Stack, why_not_vmap
+
+MEMORY_BUDGET = 2 << 30
+"""Bytes that replicas trained together may take; a constant, so that batches never depend on the machine."""
+
+
+def train(
+    problem: Problem,
+    replicas: Sequence[Replica],
+    recipe: Recipe,
+    needed: Needed | None = None,
+    memory_budget: int = MEMORY_BUDGET,
+    looped: bool | None = None,
+) -> list[Trajectory]:
+    """Train replicas together and return what became of each, in the order given.
+
+    Parameters
+    ----------
+    problem : Problem
+    replicas : sequence of Replica
+        Distinct pairs of learning rate and seed. Replicas of one seed start from the same weights and
+        see the data in the same order.
+    recipe : Recipe
+    needed : callable, optional
+        Called after every check with all trajectories so far; answers for each whether training it
+        further can still matter. By default a replica is trained until it reaches the target,
+        diverges or spends the budget.
+    memory_budget : int
+        Bytes; replicas beyond it are trained in further chunks.
+    looped : bool, optional
+        Train one by one. By default only where vmap cannot take the module, with a warning in every
+        trajectory.
+
+    Raises
+    ------
+    ValueError
+        If the data hold fewer samples than one batch.
+    UsageError
+        For an unknown optimizer.
+    """
+    if len(problem.x) < recipe.batch_size:
+        raise ValueError(f"batch_size={recipe.batch_size} exceeds the {len(problem.x)} training samples")
+    if not replicas:
+        return []
+    modules = {seed: problem.build(seed) for seed in dict.fromkeys(r.seed for r in replicas)}
+    orders = {seed: data_order(problem, recipe, seed) for seed in modules}
+    warning = ""
+    if looped is None:
+        trial = list(modules)[:2]
+        index = torch.stack([orders[seed][0] for seed in trial])
+        reason = why_not_vmap([modules[s] for s in trial], problem.x[index], problem.y[index])
+        looped = reason is not None
+        warning = f"trained one replica at a time: {reason}" if reason else ""
+    trajectories = [Trajectory(replica, warnings=(warning,) if warning else ()) for replica in replicas]
+    size = max(1, memory_budget // bytes_per_replica(problem, recipe, next(iter(modules.values()))))
+    for start in range(0, len(replicas), size):
+        chunk = trajectories[start : start + size]
+        _Chunk(problem, recipe, chunk, trajectories, modules, orders, looped, needed).run()
+    return trajectories
+
+
+def data_order(problem: Problem, recipe: Recipe, seed: int) -> torch.Tensor:
+    """Return the indices ``(steps, batch_size)`` of the samples that a seed's replicas see: shuffled epochs, whole batches."""
+    generator = torch.Generator().manual_seed(problem.order_seed(seed))
+    per_epoch = len(problem.x) // recipe.batch_size
+    epochs = [
+        torch.randperm(len(problem.x), generator=generator)[: per_epoch * recipe.batch_size]
+        for _ in range(math.ceil(recipe.steps / per_epoch))
+    ]
+    return torch.cat(epochs).view(-1, recipe.batch_size)[: recipe.steps].to(problem.x.device)
+
+
+def bytes_per_replica(problem: Problem, recipe: Recipe, module: nn.Module) -> int:
+    """Estimate the peak memory of one replica: weights, gradients, optimizer state, saved activations."""
+    parameters = sum(p.numel() * p.element_size() for p in module.parameters())
+    buffers = sum(b.numel() * b.element_size() for b in module.buffers())
+    saved: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    index = torch.arange(recipe.batch_size, device=problem.x.device)
+    stack = Stack([module], [0], problem.x.device, looped=True)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        stack._forward(stack.parameters, stack.buffers, problem.x[index][None], training=True)
+    states = 2 + optimizer_class(recipe.optimizer).STATE
+    return states * parameters + buffers + 2 * sum(saved.values())
+
+
+class _Chunk:
+    """The state of one batch of replicas in training."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        recipe: Recipe,
+        chunk: list[Trajectory],
+        everything: list[Trajectory],
+        modules: dict[int, nn.Module],
+        orders: dict[int, torch.Tensor],
+        looped: bool,
+        needed: Needed | None,
+    ) -> None:
+        self.problem, self.recipe, self.everything, self.needed = problem, recipe, everything, needed
+        self.active = chunk
+        seeds = [trajectory.replica.seed for trajectory in chunk]
+        draws = [derive_seed(problem.order_seed(seed), "forward") for seed in seeds]
+        device = problem.x.device
+        self.stack = Stack([modules[seed] for seed in seeds], draws, device, looped)
+        self.optimizer: StackedOptimizer = optimizer_class(recipe.optimizer)()
+        self.orders = torch.stack([orders[seed] for seed in seeds])
+        rates = [trajectory.replica.learning_rate for trajectory in chunk]
+        self.learning_rate = torch.tensor(rates, dtype=problem.x.dtype, device=device)
+        self.limit = torch.full((len(chunk),), math.inf, dtype=problem.x.dtype, device=device)
+        self.passed_last_check = [False] * len(chunk)
+        self.allowed = len(problem.x) - math.ceil(recipe.target * len(problem.x))
+
+    def run(self) -> None:
+        """Train until every replica is done."""
+        self._drop_where_not(self._wanted())
+        for step in range(self.recipe.steps):
+            if not self.active:
+                return
+            self._step(step)
+            if self.recipe.checks(step + 1):
+                self._check(step + 1)
+
+    def _step(self, step: int) -> None:
+        index = self.orders[:, step]
+        losses, gradients = self.stack.losses_and_gradients(self.problem.x[index], self.problem.y[index])
+        if step == 0:
+            self.limit = losses * self.recipe.divergence_factor
+        with torch.no_grad():
+            self.optimizer.step(list(self.stack.parameters.values()), gradients, self.learning_rate)
+        fine = (losses <= self.limit) & torch.isfinite(losses)
+        for trajectory, loss, survives in zip(self.active, losses.tolist(), fine.tolist(), strict=True):
+            trajectory.losses.append(loss)
+            trajectory.steps = step + 1
+            if not survives:
+                trajectory.diverged_at = step
+        self._drop_where_not(fine.tolist())
+
+    def _check(self, step: int) -> None:
+        open_places = [place for place, trajectory in enumerate(self.active) if not trajectory.reached]
+        if open_places:
+            which = torch.tensor(open_places, device=self.problem.x.device)
+            wrong = self.stack.errors(which, self.problem.x, self.problem.y, self.allowed).tolist()
+            for place, errors in zip(open_places, wrong, strict=True):
+                passed = errors <= self.allowed
+                if passed and self.passed_last_check[place]:
+                    self.active[place].reached_at = step - self.recipe.check_every
+                self.passed_last_check[place] = passed
+        if step < self.recipe.steps:
+            self._drop_where_not(self._wanted())
+
+    def _wanted(self) -> list[bool]:
+        if self.needed is None:
+            return [not trajectory.reached for trajectory in self.active]
+        by_replica = dict(zip((t.replica for t in self.everything), self.needed(self.everything), strict=True))
+        wanted = [by_replica[trajectory.replica] for trajectory in self.active]
+        for trajectory, still in zip(self.active, wanted, strict=True):
+            trajectory.cancelled = not still and not trajectory.reached
+        return wanted
+
+    def _drop_where_not(self, keep: list[bool]) -> None:
+        if all(keep):
+            return
+        places = [place for place, stays in enumerate(keep) if stays]
+        self.active = [self.active[place] for place in places]
+        self.passed_last_check = [self.passed_last_check[place] for place in places]
+        if not places:
+            return
+        index = torch.tensor(places, device=self.problem.x.device)
+        self.stack.keep(index)
+        self.optimizer.keep(index)
+        self.orders, self.learning_rate, self.limit = self.orders[index], self.learning_rate[index], self.limit[index]

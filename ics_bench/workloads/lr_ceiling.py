@@ -1,0 +1,212 @@
+"""How large a learning rate may be: without divergence, and with success, by depth, norm and architecture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Workload
+from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ics_bench.subjects.dataset import Dataset
+    from ics_bench.subjects.initializers import Initializer
+    from ics_bench.training import Problem, Replica, Trajectory
+    from ics_bench.training.ceilings import Ceiling, CeilingSearch, Question, TrainReplicas
+    from ics_bench.training.recipe import Needed
+
+STEPS = 200
+BATCH_SIZE = 128
+TARGET = 0.9
+CHECK_EVERY = 10
+
+
+class LearningRateCeiling(Workload):
+    """Ceilings on thirteen half-decade rates, 1e-5 … 10, by majority of seeds, then bisected three times.
+
+    A replica trains for 200 steps of 128 samples. It *diverges* when its loss is not finite or exceeds
+    ten times the initial one; it *reaches the target* when its accuracy on the training set, in
+    evaluation mode, checked every ten steps, is at least .9 at two checks running.
+    """
+
+    name = "lr_ceiling"
+    version = 1
+    summary = "largest stable and trainable learning rate, and steps to target at the best one"
+    metrics: ClassVar = (
+        Metric("stable_ceiling", "1", "higher", "seeded", "largest rate that does not diverge"),
+        Metric("trainable_ceiling", "1", "higher", "seeded", "largest rate that reaches the target"),
+        Metric("best_learning_rate", "1", "neutral", "seeded", "rate with the fewest steps on tuning seeds"),
+        Metric(
+            "steps_to_target",
+            "step",
+            "lower",
+            "seeded",
+            "steps to the target at the best rate; its curve is the loss",
+            smallest_effect=CHECK_EVERY,
+            asv_ceiling=STEPS + CHECK_EVERY,
+        ),
+        Metric("outcome_stable", "1", "higher", "seeded", "share of the tested rates that are stable", headline=False),
+        Metric("outcome_trainable", "1", "higher", "seeded", "share of the tested rates that train", headline=False),
+        Metric("replica_steps", "step", "neutral", "exact", "optimizer steps that the search took", headline=False),
+    )
+    axes: ClassVar = (
+        Axis(
+            "architecture",
+            "plain or residual perceptron, or a model of your own",
+            ("plain",),
+            ("plain", "residual"),
+            registry=ARCHITECTURES,
+        ),
+        Axis("depth", "weight matrices, output layer included", (5,), (5, 10, 20), (2, 5, 10, 20, 50, 100), minimum=2),
+        Axis(
+            "norm", "normalization layer", ("none", "batch"), ("none", "batch", "layer", "rms", "group"), registry=NORMS
+        ),
+        Axis(
+            "norm_position",
+            "side of the activation on which the norm stands",
+            ("before",),
+            (),
+            ("before", "after"),
+            choices=("before", "after"),
+        ),
+        Axis(
+            "optimizer", "update rule", ("sgd",), (), ("sgd", "momentum", "adam"), choices=("sgd", "momentum", "adam")
+        ),
+        Axis("init", "weight initializer", ("he",), registry=INITIALIZERS),
+        Axis("width", "features of a hidden layer", (64,), minimum=1),
+        Axis("data", "training data", ("digits",), registry=DATASETS),
+    )
+    seeds: ClassVar[Mapping[Profile, int]] = {"quick": 3, "standard": 11, "full": 21}
+    paired = ("norm", "norm_position", "optimizer")
+    flush_denormal = True
+
+    def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
+        """At standard, the other optimizers at one depth."""
+        if profile != "standard":
+            return ()
+        base = next(iter(self.cases("quick")))
+        return tuple(
+            Case.of({**base, "depth": 10, "norm": norm, "optimizer": optimizer})
+            for optimizer in ("momentum", "adam")
+            for norm in ("none", "batch", "layer")
+        )
+
+    def cost(self, case: Case) -> float:
+        """Grow with depth; a norm costs about as much as its linear layer."""
+        return case.integer("depth") * (1.0 if case["norm"] == "none" else 2.0)
+
+    def skip(self, case: Case, device: str) -> str | None:
+        """Leave out norms that average over positions, which a perceptron has not."""
+        del device
+        from ics_bench.subjects.norm import load_norm
+
+        if load_norm(case.text("norm")).needs_spatial:
+            return f"{case['norm']} norm averages over positions; a perceptron's features have none"
+        return None
+
+    def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
+        """Search the ceilings on the seeds, tune the rate on others, and score it on the seeds."""
+        from ics_bench.training import Recipe, train
+        from ics_bench.training.ceilings import QUESTIONS, CeilingSearch
+
+        problem = self.problem(case, device)
+        recipe = Recipe(STEPS, BATCH_SIZE, TARGET, case.text("optimizer"), CHECK_EVERY)
+
+        def train_replicas(replicas: Sequence[Replica], needed: Needed | None = None) -> list[Trajectory]:
+            return train(problem, replicas, recipe, needed)
+
+        search = CeilingSearch(train_replicas, seeds, STEPS)
+        ceilings = search.run()
+        warnings = sorted({text for t in search.trajectories.values() for text in t.warnings})
+        for question in QUESTIONS:
+            yield self._ceiling(case, search, question, ceilings[question], warnings)
+        yield from self._outcomes(case, search)
+        yield self.measurement(case, None, "replica_steps", search.steps_taken)
+        yield from self._best(case, search, ceilings["trainable"].value, train_replicas, warnings)
+
+    def problem(self, case: Case, device: str) -> Problem:
+        """Build the training problem of a case: its data, its model by seed, its order by seed."""
+        import torch
+
+        from ics_bench.subjects.model import build_model
+        from ics_bench.subjects.norm import load_norm
+        from ics_bench.training import Problem
+
+        data: Dataset = cast("Callable[[], Dataset]", DATASETS.load(case.text("data")))()
+        initialize = cast("Initializer", INITIALIZERS.load(case.text("init")))
+        norm_layer = load_norm(case.text("norm")).build
+
+        def build(seed: int) -> nn.Module:
+            return build_model(
+                case.text("architecture"),
+                in_features=data.x.shape[1],
+                num_classes=data.num_classes,
+                depth=case.integer("depth"),
+                width=case.integer("width"),
+                norm_layer=norm_layer,
+                norm_position=case.text("norm_position"),
+                initialize=initialize,
+                generator=torch.Generator().manual_seed(self.seed_for(case, seed, "weights")),
+            )
+
+        return Problem(data.x.to(device), data.y.to(device), build, lambda seed: self.seed_for(case, seed, "order"))
+
+    def _ceiling(
+        self, case: Case, search: CeilingSearch, question: Question, ceiling: Ceiling, warnings: Sequence[str]
+    ) -> Measurement:
+        rates = search.tested(question)
+        shares = [_share(search.outcomes(rate, question)) for rate in rates]
+        found = list(warnings)
+        if ceiling.censored:
+            found.append(f"censored: the top of the grid succeeds, so the ceiling is at least {ceiling.value:g}")
+        elif ceiling.value == 0:
+            found.append(f"no rate of the grid is {question} for a majority of the seeds")
+        curve = Curve(tuple(rates), tuple(shares), "learning_rate")
+        return self.measurement(case, None, f"{question}_ceiling", ceiling.value, curve, found)
+
+    def _outcomes(self, case: Case, search: CeilingSearch) -> Iterator[Measurement]:
+        from ics_bench.training.ceilings import QUESTIONS
+
+        for question in QUESTIONS:
+            rates = search.tested(question)
+            table = [search.outcomes(rate, question) for rate in rates]
+            for place, seed in enumerate(search.seeds):
+                succeeded = [float(bool(row[place])) for row in table]
+                curve = Curve(tuple(rates), tuple(succeeded), "learning_rate")
+                yield self.measurement(case, seed, f"outcome_{question}", sum(succeeded) / len(succeeded), curve)
+
+    def _best(
+        self, case: Case, search: CeilingSearch, ceiling: float, train_replicas: TrainReplicas, warnings: Sequence[str]
+    ) -> Iterator[Measurement]:
+        from ics_bench.training import Replica
+        from ics_bench.training.ceilings import best_rate
+
+        tuning = tuple(-1 - place for place in range(max(1, len(search.seeds) // 2)))  # no user's seed is negative
+        rates = [rate for rate in search.grid if rate <= ceiling]
+        best = best_rate(train_replicas, tuning, STEPS, CHECK_EVERY, rates)
+        found = list(warnings) if best else [*warnings, "no rate reaches the target for a majority of the tuning seeds"]
+        yield self.measurement(case, None, "best_learning_rate", best, warnings=found)
+        if not best:
+            for seed in search.seeds:
+                yield self.measurement(case, seed, "steps_to_target", math.inf, warnings=found)
+            return
+        known = [search.trajectories.get(Replica(best, seed)) for seed in search.seeds]
+        if any(t is None or t.cancelled for t in known):
+            known = list(train_replicas([Replica(best, seed) for seed in search.seeds], None))
+        for trajectory in known:
+            assert trajectory is not None
+            losses = trajectory.losses[::CHECK_EVERY]
+            curve = Curve(tuple(float(i * CHECK_EVERY) for i in range(len(losses))), tuple(losses), "step")
+            yield self.measurement(
+                case, trajectory.replica.seed, "steps_to_target", trajectory.reached_at, curve, warnings
+            )
+
+
+def _share(outcomes: Sequence[bool | None]) -> float:
+    return sum(o is True for o in outcomes) / len(outcomes)
+
+
+WORKLOAD = LearningRateCeiling()
