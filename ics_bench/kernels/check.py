@@ -1,0 +1,136 @@
+"""Correctness before speed: a kernel against the float64 oracle, within derived bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ics_bench.kernels.bounds import error_bounds
+from ics_bench.kernels.inputs import KINDS, Kind, draw, exact_inputs, widen
+from ics_bench.kernels.provider import Provider
+from ics_bench.kernels.reference import Array, evaluate
+from ics_bench.kernels.spec import ROW_NORMS, Problem
+
+MAX_ELEMENTS = 2**22
+"""Larger problems are checked on their first samples: the oracle needs some 15 float64 arrays of that size."""
+
+ROW_SHAPES = ((1, 64), (3, 2041), (33, 127))
+"""One row; a row length that no vector width divides; more rows than columns divide evenly."""
+
+SPATIAL_SHAPES = ((1, 8, 5, 7), (2, 24, 9, 11), (5, 16, 3, 3))
+FEATURE_SHAPES = ((2, 3), (33, 17), (130, 64))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a kernel compares with its error bounds.
+
+    Parameters
+    ----------
+    error_over_bound : float
+        Largest |computed − exact| ÷ bound over all outputs, elements and inputs; above 1 the kernel is
+        wrong. ``inf`` for NaN where a number was due, a wrong shape or a missing output.
+    worst : str
+        Where that was.
+    shrunk_to : tuple of int or None
+        The shape checked in place of the problem's own, where that was too large.
+    """
+
+    error_over_bound: float
+    worst: str
+    shrunk_to: tuple[int, ...] | None = None
+
+    @property
+    def correct(self) -> bool:
+        """Whether every element was within its bound."""
+        return self.error_over_bound <= 1.0
+
+    def warnings(self) -> tuple[str, ...]:
+        """Say what a reader of the number must know."""
+        found = []
+        if not self.correct:
+            found.append(f"wrong, so not timed: {self.worst} is {self.error_over_bound:.3g} × its error bound away")
+        if self.shrunk_to is not None:
+            shape = "x".join(str(size) for size in self.shrunk_to)
+            found.append(f"correctness was checked at shape {shape}")
+        return tuple(found)
+
+
+def excess(actual: Array, exact: Array, bound: Array) -> float:
+    """Largest error in units of its bound; ``inf`` if the shapes differ or a value is not a number."""
+    if actual.shape != exact.shape:
+        return math.inf
+    if actual.size == 0:
+        return 0.0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.abs(actual - exact) / bound
+    ratio[actual == exact] = 0.0
+    worst = float(ratio.max())
+    return math.inf if math.isnan(worst) else worst
+
+
+def run_once(provider: Provider, problem: Problem, kind: Kind, seed: int, device: str) -> dict[str, float]:
+    """Run a kernel on fresh inputs and return each output's `excess`.
+
+    The kernel runs twice: what the first call returned is overwritten with NaN and the running statistics
+    are restored, so that an output which the second call leaves untouched, wholly or in part, is seen.
+    """
+    tensors = draw(problem, kind, seed, device)
+    before = tensors.clone()
+    inputs = exact_inputs(tensors)
+    kernel = provider.prepare(problem, tensors)
+    for output in kernel():
+        output.detach().fill_(math.nan)
+    tensors.running_mean.copy_(before.running_mean)
+    tensors.running_var.copy_(before.running_var)
+    outputs = kernel()
+    if len(outputs) != len(problem.outputs):
+        return dict.fromkeys(problem.outputs, math.inf)
+    exact = evaluate(problem, inputs)
+    bounds = error_bounds(problem, inputs, provider.chains(problem, device))
+    return {
+        name: excess(widen(output), exact[name], bounds[name])
+        for name, output in zip(problem.outputs, outputs, strict=True)
+    }
+
+
+def adversaries(problem: Problem) -> Iterator[tuple[Problem, Kind]]:
+    """Small problems of the same norm that kernels get wrong, each with every kind of input."""
+    from ics_bench.subjects.norms.group import group_count
+
+    if problem.norm in ROW_NORMS:
+        shapes: tuple[tuple[int, ...], ...] = ROW_SHAPES
+    else:
+        shapes = FEATURE_SHAPES if len(problem.shape) == 2 else SPATIAL_SHAPES
+    for shape in shapes:
+        groups = group_count(shape[1]) if problem.norm == "group" else 1
+        for kind in KINDS:
+            yield replace(problem, shape=shape, groups=groups), kind
+
+
+def shrink(problem: Problem) -> Problem:
+    """Keep as many leading samples as `MAX_ELEMENTS` allows, two at least."""
+    per_sample = problem.elements // problem.shape[0]
+    samples = min(problem.shape[0], max(2, MAX_ELEMENTS // per_sample))
+    return replace(problem, shape=(samples, *problem.shape[1:]))
+
+
+def check(provider: Provider, problem: Problem, seed: int, device: str) -> Verdict:
+    """Check a kernel on the adversarial problems and on the problem itself.
+
+    Adversarial problems that the provider declines (`Provider.why_not`) are left out: they are a declared
+    limit. A problem above `MAX_ELEMENTS` is checked on its first samples, which the verdict records.
+    """
+    own = shrink(problem)
+    worst, where = 0.0, "nowhere"
+    for candidate, kind in [*adversaries(problem), (own, "normal")]:
+        if provider.why_not(candidate, device) is not None:
+            continue
+        for name, value in run_once(provider, candidate, kind, seed, device).items():
+            if value > worst:
+                shape = "x".join(str(size) for size in candidate.shape)
+                worst, where = value, f"{name} at {shape}, {kind} input"
+    return Verdict(worst, where, None if own == problem else own.shape)

@@ -1,0 +1,81 @@
+"""Fresh inputs for a kernel, plain and adversarial, quantized to the dtype under test."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+
+from ics_bench.core import derive_seed
+from ics_bench.kernels.provider import Tensors
+from ics_bench.kernels.reference import Inputs
+from ics_bench.kernels.spec import Problem, view
+
+Kind = Literal["normal", "offset", "constant", "small"]
+KINDS: tuple[Kind, ...] = ("normal", "offset", "constant", "small")
+
+OFFSET = {"float32": 1024.0, "bfloat16": 32.0, "float16": 256.0}
+"""A mean far above the unit deviation, where the dtype still resolves a quarter of that deviation."""
+
+SMALL = 1e-3
+"""A deviation whose square, 1e-6, is below eps = 1e-5: a kernel that forgets eps is off by a factor 3."""
+
+
+def draw(problem: Problem, kind: Kind, seed: int, device: str = "cpu") -> Tensors:
+    """Draw the inputs of one call.
+
+    Parameters
+    ----------
+    problem : Problem
+    kind : {"normal", "offset", "constant", "small"}
+        Standard normal x, with a dy that correlates with it, so that every term of dx matters; x far from
+        zero, with a dy that does not average out; x constant within each reduction set; x below √eps.
+    seed : int
+        Everything is drawn from one generator seeded with it, the shape and the kind.
+    device : str
+    """
+    generator = torch.Generator().manual_seed(derive_seed(seed, kind, problem.shape, problem.dtype))
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    x, dy = normal(*problem.shape), normal(*problem.shape)
+    features = problem.num_features
+    running_mean, running_var = normal(features), 0.5 + normal(features).square()
+    if kind == "normal":
+        dy = dy + x
+    elif kind == "offset":
+        x, dy, running_mean = x + OFFSET[problem.dtype], dy + 1.0, running_mean + OFFSET[problem.dtype]
+    elif kind == "constant":
+        seen = view(problem)
+        per_set = [1 if axis in seen.reduced else size for axis, size in enumerate(seen.shape)]
+        x = (4.0 * normal(*per_set)).expand(seen.shape).reshape(problem.shape)
+    elif kind == "small":
+        x, running_var = SMALL * x, SMALL**2 * running_var
+    dtype = getattr(torch, problem.dtype)
+    return Tensors(
+        x.to(device, dtype).contiguous(),
+        dy.to(device, dtype).contiguous(),
+        (1.0 + normal(features)).to(device),
+        normal(features).to(device),
+        running_mean.to(device),
+        running_var.to(device),
+    )
+
+
+def widen(tensor: torch.Tensor) -> np.ndarray:
+    """Copy a tensor into float64 NumPy; exact for every dtype here."""
+    return np.array(tensor.detach().to("cpu", torch.float64).numpy())
+
+
+def exact_inputs(tensors: Tensors) -> Inputs:
+    """Hand the quantized inputs to the oracle, copied, so that a kernel cannot change them afterwards."""
+    return Inputs(
+        widen(tensors.x),
+        widen(tensors.dy),
+        widen(tensors.weight),
+        widen(tensors.bias),
+        widen(tensors.running_mean),
+        widen(tensors.running_var),
+    )

@@ -1,0 +1,84 @@
+"""What else the machine was doing during a measurement, and what a core can hold for itself."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+CPU_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
+
+OTHERS_TOLERATED = 0.05
+"""Share of one core that other processes may use before a timing carries a warning."""
+
+OWN_MINIMUM = 0.9
+"""A measurement that computes all the time has at least one processor second per second."""
+
+TICK_SECONDS = 0.02
+"""The kernel counts each core's time in hundredths of a second, at both ends of an interval."""
+
+
+def private_cache_bytes(folder: Path = CPU_CACHES) -> int:
+    """Size of the first core's level-2 cache; 0 where the system does not tell."""
+    for index in sorted(folder.glob("index*")):
+        try:
+            level, size = ((index / name).read_text().strip() for name in ("level", "size"))
+            if level == "2":
+                return int(size.rstrip("KMG")) * _UNITS.get(size[-1], 1)
+        except (OSError, ValueError):
+            continue
+    return 0
+
+
+class Load:
+    """Watch the processor: ``with Load() as load: ...``, then ``load.warnings()``.
+
+    Attributes
+    ----------
+    wall_seconds : float
+    own_seconds : float
+        Processor time of this process, over all its threads.
+    others_seconds : float
+        Processor time of everyone else, time stolen by a hypervisor included.
+    page_faults : int
+        Pages that this process touched for the first time.
+    """
+
+    def __enter__(self) -> Load:
+        self._start = self._now()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        start, end = self._start, self._now()
+        self.wall_seconds, self.own_seconds, busy = (e - s for s, e in zip(start[:3], end[:3], strict=True))
+        self.others_seconds = max(0.0, busy - self.own_seconds)
+        self.page_faults = int(end[3] - start[3])
+
+    @staticmethod
+    def _now() -> tuple[float, float, float, int]:
+        times = psutil.cpu_times()._asdict()
+        busy = sum(times.get(name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        return time.perf_counter(), time.process_time(), busy, faults
+
+    def warnings(self) -> tuple[str, ...]:
+        """Say what made the machine a contended one, if anything."""
+        cores = os.cpu_count() or 1
+        found = []
+        if self.others_seconds > OTHERS_TOLERATED * self.wall_seconds + TICK_SECONDS * cores:
+            found.append(
+                f"contended: others used {self.others_seconds / self.wall_seconds:.2f} of {cores} cores while timing "
+                f"(load average {os.getloadavg()[0]:.2f})"
+            )
+        if self.own_seconds < OWN_MINIMUM * self.wall_seconds:
+            found.append(
+                f"contended: {self.own_seconds:.2f} s of processor time in {self.wall_seconds:.2f} s of timing"
+            )
+        return tuple(found)

@@ -1,0 +1,129 @@
+"""What a kernel provider is: one small file that says what it can do and returns a closure that does it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar
+
+from ics_bench.core import UsageError
+from ics_bench.kernels import PROVIDERS
+from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, Problem
+
+if TYPE_CHECKING:
+    import torch
+
+Kernel = Callable[[], "tuple[torch.Tensor, ...]"]
+"""Does the work once and returns the tensors named in ``Problem.outputs``, in that order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """Longest chains of float32 additions in a kernel's reductions; the error bounds grow with them.
+
+    A serial sum of n terms has n, a pairwise one ⌈log₂ n⌉, w serial lanes joined one by one n/w + w.
+    Count three for each step of Welford's or Chan's update, which rounds three times.
+
+    Parameters
+    ----------
+    moments : int
+        In the mean and the variance.
+    sums : int
+        In the two sums over a reduction set that dx needs.
+    parameters : int
+        In dγ and dβ.
+    """
+
+    moments: int
+    sums: int
+    parameters: int
+
+
+@dataclass(slots=True)
+class Tensors:
+    """Inputs of one call, contiguous, on the device: x and dy in the problem's dtype, the rest float32."""
+
+    x: torch.Tensor
+    dy: torch.Tensor
+    weight: torch.Tensor
+    bias: torch.Tensor
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+
+    def clone(self) -> Tensors:
+        """Copy every tensor."""
+        return Tensors(*(getattr(self, field.name).clone() for field in fields(self)))
+
+
+class Provider(ABC):
+    """Kernels from one source.
+
+    A subclass declares what it offers and implements `prepare` and `chains`. Listing providers imports
+    them, so a provider's file imports its library inside its methods only.
+
+    Attributes
+    ----------
+    summary : str
+        One line.
+    norms, directions, dtypes, devices : frozenset of str
+        What it offers.
+    """
+
+    summary: ClassVar[str]
+    norms: ClassVar[frozenset[str]] = frozenset(KERNEL_NORMS)
+    directions: ClassVar[frozenset[str]] = frozenset({"forward", "backward"})
+    dtypes: ClassVar[frozenset[str]] = frozenset(DTYPE_BYTES)
+    devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
+
+    def takes(self, norm: str) -> bool:
+        """Whether the provider has this norm at all; where it has not, there is no case to skip."""
+        return norm in self.norms
+
+    def why_not(self, problem: Problem, device: str) -> str | None:
+        """Why this problem cannot run here, or ``None``. Override to add limits, and call this first."""
+        for thing, value, offered in (
+            ("norm", problem.norm, None if self.takes(problem.norm) else self.norms),
+            ("direction", problem.direction, self.directions),
+            ("dtype", problem.dtype, self.dtypes),
+            ("device", device, self.devices),
+        ):
+            if offered is not None and value not in offered:
+                return f"{type(self).__name__} has no {thing} {value!r}; it has {', '.join(sorted(offered))}"
+        if device == "cuda":
+            import torch
+
+            if not torch.cuda.is_available():
+                return "torch sees no CUDA device"
+        return None
+
+    @abstractmethod
+    def chains(self, problem: Problem, device: str) -> Chains:
+        """Longest chains of additions in the kernel for this problem."""
+
+    @abstractmethod
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        """Allocate what can be allocated beforehand and return the closure to be timed.
+
+        What the closure returns is kept until the same tensors come round again, so outputs that the
+        library allocates itself land in memory that is as cold as a preallocated buffer.
+        """
+
+
+def load_provider(name: str) -> Provider:
+    """Find a provider by name, entry point or ``module:attribute``.
+
+    Raises
+    ------
+    UsageError
+        If it is unknown, cannot be imported, or is no `Provider`.
+    """
+    found = PROVIDERS.load(name)
+    if isinstance(found, type) and issubclass(found, Provider):
+        try:
+            found = found()
+        except Exception as error:
+            raise UsageError(f"kernel provider {name!r}: creating it raised {error!r}") from error
+    if not isinstance(found, Provider):
+        raise UsageError(f"kernel provider {name!r} is {found!r}; expected an ics_bench.kernels.provider.Provider")
+    return found

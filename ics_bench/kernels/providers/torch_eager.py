@@ -1,0 +1,197 @@
+"""PyTorch's own kernels, called as operators: no module, and no autograd where the operator allows it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors
+from ics_bench.kernels.spec import ROW_NORMS, Problem
+
+WELFORD_CHUNK = 16
+"""Vectors that ATen's RowwiseMoments folds serially before it cascades (aten/src/ATen/native/cpu/moments_utils.h)."""
+
+CASCADE_LEVELS = 4
+"""Levels of ATen's cascade sum; each adds up to max(16, n^(1/4)) terms (aten/src/ATen/native/cpu/SumKernel.cpp)."""
+
+
+def _layer_forward(problem: Problem, t: Tensors) -> Kernel:
+    import torch
+
+    size = [problem.num_features]
+    return lambda: torch.native_layer_norm(t.x, size, t.weight, t.bias, problem.eps)[:1]
+
+
+def _layer_backward(problem: Problem, t: Tensors) -> Kernel:
+    import torch
+
+    size, mask = [problem.num_features], [True, True, True]
+    _, mean, rstd = torch.native_layer_norm(t.x, size, t.weight, t.bias, problem.eps)
+    call = torch.ops.aten.native_layer_norm_backward.default
+    return lambda: call(t.dy, t.x, size, mean, rstd, t.weight, t.bias, mask)
+
+
+def _rms_forward(problem: Problem, t: Tensors) -> Kernel:
+    from torch.nn import functional
+
+    size = [problem.num_features]
+    with warnings.catch_warnings():  # said once a process, of a fused kernel that exists on GPUs only
+        warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
+        functional.rms_norm(t.x, size, t.weight, problem.eps)
+    return lambda: (functional.rms_norm(t.x, size, t.weight, problem.eps),)
+
+
+def _rms_backward(problem: Problem, t: Tensors) -> Kernel:
+    """Through autograd: on the CPU, RMS norm is composed of other operators and has no backward of its own."""
+    import torch
+
+    _rms_forward(problem, t)
+    x, weight = t.x.requires_grad_(), t.weight.requires_grad_()
+    y = torch.nn.functional.rms_norm(x, [problem.num_features], weight, problem.eps)
+    return lambda: torch.autograd.grad(y, (x, weight), t.dy, retain_graph=True)
+
+
+def _group_sizes(problem: Problem) -> tuple[int, int, int, int]:
+    batch, features = problem.shape[:2]
+    return batch, features, math.prod(problem.shape[2:]), problem.num_groups
+
+
+def _group_forward(problem: Problem, t: Tensors) -> Kernel:
+    import torch
+
+    sizes = _group_sizes(problem)
+    return lambda: torch.native_group_norm(t.x, t.weight, t.bias, *sizes, problem.eps)[:1]
+
+
+def _group_backward(problem: Problem, t: Tensors) -> Kernel:
+    import torch
+
+    sizes, mask = _group_sizes(problem), [True, True, True]
+    _, mean, rstd = torch.native_group_norm(t.x, t.weight, t.bias, *sizes, problem.eps)
+    call = torch.ops.aten.native_group_norm_backward.default
+    return lambda: call(t.dy, t.x, mean, rstd, t.weight, *sizes, mask)
+
+
+def _batch_forward(problem: Problem, t: Tensors) -> Kernel:
+    import torch
+
+    statistics = (t.running_mean, t.running_var)
+    y = torch.empty_like(t.x)
+    saved = torch.empty_like(t.running_mean), torch.empty_like(t.running_mean)
+    returned = (y, *statistics) if problem.training else (y,)
+
+    def call() -> tuple[Any, ...]:
+        torch.ops.aten.native_batch_norm.out(
+            t.x, t.weight, t.bias, *statistics, problem.training, problem.momentum, problem.eps,
+            out=y, save_mean=saved[0], save_invstd=saved[1],
+        )  # fmt: skip
+        return returned
+
+    return call
+
+
+def _batch_backward(problem: Problem, t: Tensors) -> Kernel:
+    import torch
+
+    mask = [True, problem.training, problem.training]
+    running = t.running_mean.clone(), t.running_var.clone()
+    _, mean, rstd = torch.native_batch_norm(
+        t.x, t.weight, t.bias, *running, problem.training, problem.momentum, problem.eps
+    )
+    call = torch.ops.aten.native_batch_norm_backward.default
+    arguments = t.dy, t.x, t.weight, t.running_mean, t.running_var, mean, rstd, problem.training, problem.eps, mask
+    return (lambda: call(*arguments)) if problem.training else (lambda: call(*arguments)[:1])
+
+
+_BUILDERS: dict[tuple[str, str], Callable[[Problem, Tensors], Kernel]] = {
+    ("layer", "forward"): _layer_forward,
+    ("layer", "backward"): _layer_backward,
+    ("rms", "forward"): _rms_forward,
+    ("rms", "backward"): _rms_backward,
+    ("group", "forward"): _group_forward,
+    ("group", "backward"): _group_backward,
+    ("instance", "forward"): _group_forward,
+    ("instance", "backward"): _group_backward,
+    ("batch", "forward"): _batch_forward,
+    ("batch", "backward"): _batch_backward,
+}
+
+
+class TorchEager(Provider):
+    """PyTorch's operators as a training step calls them."""
+
+    summary = "PyTorch's operators, called directly"
+    devices = frozenset({"cpu", "cuda"})
+
+    def chains(self, problem: Problem, device: str) -> Chains:
+        """Count the additions in ATen's CPU loops; elsewhere, no order of n additions exceeds n."""
+        if device == "cpu":
+            return _cpu_chains(problem)
+        per_set = problem.elements // max(1, problem.reduction_sets)
+        return Chains(3 * per_set, per_set, problem.elements // problem.num_features)
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        """Return the operator's closure; see the functions above for which one."""
+        return _BUILDERS[problem.norm, problem.direction](problem, tensors)
+
+
+def _lanes() -> int:
+    """Float32 lanes of ATen's vectors; the fewest where the processor is another."""
+    import torch
+
+    return {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 4)
+
+
+def _split(terms: int) -> int:
+    """Chain of a serial sum that is split over the threads, whose partial sums are then added."""
+    import torch
+
+    threads = torch.get_num_threads()
+    return math.ceil(terms / threads) + threads
+
+
+def _vector(terms: int) -> int:
+    """Chain of a serial sum in vector lanes, which are then added one by one."""
+    return math.ceil(terms / _lanes()) + 2 * _lanes()
+
+
+def _cascade(terms: int) -> int:
+    """Chain of ATen's cascade sum, over lanes and four-fold interleaving."""
+    step = max(16, 1 << math.ceil(math.log2(max(1, terms)) / CASCADE_LEVELS))
+    return min(terms, CASCADE_LEVELS * step) + 4 + 2 * _lanes()
+
+
+def _moments(terms: int, dtype: str) -> int:
+    """Count the roundings of ATen's RowwiseMoments: a Welford chunk, its cascade, then tail and lanes, three a step."""
+    width = _lanes() if dtype == "float32" else 2 * _lanes()
+    vectors, tail = divmod(terms, width)
+    depth = math.ceil(math.log2(max(1, vectors / WELFORD_CHUNK)))
+    return 3 * (min(vectors, WELFORD_CHUNK) + 2 * depth + tail + _lanes())
+
+
+def _cpu_chains(problem: Problem) -> Chains:
+    samples = problem.shape[0]
+    positions = math.prod(problem.shape[2:])
+    features = problem.num_features
+    if problem.norm == "layer":
+        return Chains(_moments(features, problem.dtype), _vector(features), _split(samples))
+    if problem.norm == "rms":
+        return Chains(_cascade(features), _cascade(features), _cascade(samples))
+    if problem.norm not in ROW_NORMS and problem.norm != "batch":
+        members = features // problem.num_groups
+        over_positions = _vector(positions)
+        return Chains(
+            _moments(members * positions, problem.dtype), over_positions + _vector(members), over_positions + samples
+        )
+    if positions == 1:
+        return Chains(_split(samples), _split(samples), _split(samples))
+    if problem.dtype == "float32":  # sums over samples, and the moments, are in float64
+        return Chains(2, _vector(positions), _vector(positions))
+    tail = min(positions, 2 * _lanes())
+    chain = samples * (math.ceil(positions / _lanes()) + tail) + _lanes()
+    return Chains(chain, chain, chain)
+
+
+PROVIDER = TorchEager()

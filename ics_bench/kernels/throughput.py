@@ -1,0 +1,149 @@
+"""One kernel against a copy of as many bytes: the same dtype, threads, run and coldness of cache."""
+
+from __future__ import annotations
+
+import math
+import random
+import resource
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from ics_bench.core.environment import last_level_cache_bytes
+from ics_bench.kernels.clock import Call, interleave, overhead_seconds
+from ics_bench.kernels.inputs import draw
+from ics_bench.kernels.provider import Provider, Tensors
+from ics_bench.kernels.spec import DTYPE_BYTES, Problem, floor_bytes
+
+CACHE_FACTOR = 4
+"""The rotated buffers hold this many times the last-level cache, so that no arm finds its own there."""
+
+OVERHEAD_TOLERATED = 0.05
+"""Largest share of a kernel's time, or of its bytes, that something else may take without a warning."""
+
+MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Raw times of a kernel and of the copy, in seconds a round.
+
+    Parameters
+    ----------
+    kernel, copy : tuple of float
+        One for each round; equal positions are from the same round.
+    copy_bytes : int
+        Bytes that a copy reads plus those that it writes.
+    warnings : tuple of str
+    """
+
+    kernel: tuple[float, ...]
+    copy: tuple[float, ...]
+    copy_bytes: int
+    warnings: tuple[str, ...]
+
+
+def plan_sets(set_bytes: int, cache: int | None, memory: int) -> tuple[int, str | None]:
+    """Choose how many buffer sets to rotate through, and say so if they are too few.
+
+    Parameters
+    ----------
+    set_bytes : int
+        Bytes of one set, of all arms together.
+    cache : int or None
+        Bytes of the last-level cache.
+    memory : int
+        Most bytes to use. One set is used even if it is larger.
+
+    Returns
+    -------
+    count : int
+    warning : str or None
+        Set when the working set is not known to be `CACHE_FACTOR` times the cache.
+    """
+    wanted = memory if cache is None else CACHE_FACTOR * cache
+    count = max(1, min(math.ceil(wanted / set_bytes), memory // set_bytes))
+    held = f"the working set of {count * set_bytes / MEBIBYTE:.0f} MiB"
+    if cache is None:
+        return count, f"{held} cannot be compared with the last-level cache, whose size is unknown"
+    if count * set_bytes < wanted:
+        return count, (
+            f"{held} is smaller than {CACHE_FACTOR} × the last-level cache of {cache / MEBIBYTE:.0f} MiB: "
+            "cached bytes are counted as moved"
+        )
+    return count, None
+
+
+def saved_bytes(provider: Provider, problem: Problem, tensors: Tensors) -> int:
+    """Bytes that a kernel holds besides its inputs and outputs: what autograd saved for a backward pass."""
+    own = {tensor.untyped_storage().data_ptr() for tensor in (tensors.x, tensors.dy)}
+    saved: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        kernel = provider.prepare(problem, tensors)
+    total = sum(size for address, size in saved.items() if address not in own)
+    del kernel  # alive until here, so that no address was given out twice
+    return total
+
+
+def copies(dtype: str, nbytes: int, count: int, seed: int, device: str) -> list[Call]:
+    """Closures that each copy ``nbytes`` of ``dtype`` between two buffers of their own."""
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.randn(max(1, nbytes // DTYPE_BYTES[dtype]), generator=generator).to(device, getattr(torch, dtype))
+    pairs = [(first.clone(), first.clone()) for _ in range(count)]
+    return [_copy(source, target) for source, target in pairs]
+
+
+def _copy(source: torch.Tensor, target: torch.Tensor) -> Call:
+    return lambda: target.copy_(source)
+
+
+def measure_throughput(provider: Provider, problem: Problem, seed: int, device: str, memory_bytes: int) -> Throughput:
+    """Time a kernel and a copy of the same number of bytes in one interleaved run.
+
+    Parameters
+    ----------
+    provider, problem
+    seed : int
+        Seeds the inputs and the order of the arms.
+    device : {"cpu"}
+    memory_bytes : int
+        Most memory for the rotated buffers; half of what is free is used at most.
+    """
+    nbytes = floor_bytes(problem)
+    tensors = draw(problem, "normal", seed, device)
+    set_bytes = 2 * nbytes + saved_bytes(provider, problem, tensors.clone())
+    memory = min(memory_bytes, psutil.virtual_memory().available // 2)
+    count, cache_warning = plan_sets(set_bytes, last_level_cache_bytes(), memory)
+    arms: dict[str, Sequence[Call]] = {
+        "kernel": [provider.prepare(problem, tensors.clone()) for _ in range(count)],
+        "copy": copies(problem.dtype, nbytes // 2, count, seed, device),
+    }
+    samples = interleave(arms, random.Random(seed))
+    kernel, copy = samples.seconds["kernel"], samples.seconds["copy"]
+    found = [cache_warning] if cache_warning else []
+    found += [*samples.load.warnings(), *_cost_warnings(kernel, samples.load.page_faults, nbytes)]
+    return Throughput(kernel, copy, 2 * (nbytes // 2), tuple(found))
+
+
+def _cost_warnings(kernel: Sequence[float], page_faults: int, nbytes: int) -> list[str]:
+    """Say what the kernel's time holds besides the kernel."""
+    found = []
+    share = overhead_seconds() / statistics.median(kernel)
+    if share > OVERHEAD_TOLERATED:
+        found.append(f"reading the clock takes {share:.0%} of the kernel's time")
+    faulted = page_faults * resource.getpagesize() / len(kernel)
+    if faulted > OVERHEAD_TOLERATED * nbytes:
+        found.append(
+            f"each call touches {faulted / MEBIBYTE:.1f} MiB of new memory: the library allocates its outputs, and "
+            "the page faults are part of its time"
+        )
+    return found

@@ -1,0 +1,222 @@
+"""How close normalization kernels come to the speed of a copy, each checked for correctness first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Scalar, Workload
+from ics_bench.kernels import PROVIDERS
+from ics_bench.kernels.provider import load_provider
+from ics_bench.kernels.spec import (
+    GROUP_NORMS,
+    KERNEL_NORMS,
+    ROW_NORMS,
+    Direction,
+    Problem,
+    floor_bytes,
+    parse_shape,
+    roof_bytes,
+)
+from ics_bench.subjects import NORMS
+
+if TYPE_CHECKING:
+    from ics_bench.kernels.throughput import Throughput
+
+GIGA = 1e9
+MEBIBYTE = 2**20
+
+COPY_TRANSFERS, ALLOCATING_COPY_TRANSFERS = 2, 3
+"""Bytes that a copy moves for each byte copied: read and write; or also a read before the write."""
+
+
+class ShapeAxis(Axis):
+    """Shapes written as ``4096x1024``."""
+
+    def parse(self, value: Scalar) -> Scalar:
+        """Check a shape and return it in lower case without leading zeros."""
+        return "x".join(str(size) for size in parse_shape(str(value)))
+
+
+class KernelThroughput(Workload):
+    """Time one normalization kernel, alternating with a copy of as many bytes.
+
+    Before it is timed, a kernel is checked against a float64 reference on adversarial inputs and on its
+    own shape. One that errs beyond the derived bound (`ics_bench.kernels.bounds`) is wrong:
+    ``error_over_bound`` is above 1, a warning says where, and there are no timings. A norm without a
+    reference (``--norm module:Name``) is timed as its module, unchecked, with a warning.
+
+    - *bandwidth*: fewest bytes that the problem moves (`ics_bench.kernels.spec.floor_bytes`) over the
+      median time. A kernel that reads its input twice has half the bandwidth, not twice the bytes.
+    - *copy_share*: bandwidth over the copy's, whose bytes count twice, once read and once written.
+      Ordinary stores first read the line that they overwrite, in the copy and in the kernel: a forward
+      pass can then reach 1, and a backward pass 9/8, as it writes one byte in three instead of one in
+      two.
+    - *bus_share*: bandwidth over the copy's with its bytes counted three times. This is the share of
+      what non-temporal stores would reach, if the copy's are ordinary ones; if the copy already uses
+      non-temporal stores, *copy_share* is.
+    - *roof_share*: *copy_share* with the input counted again where a reduction set exceeds a core's
+      private cache (`ics_bench.kernels.spec.roof_bytes`).
+
+    Parameters and statistics are float32. Buffers rotate through up to four times the last-level
+    cache; ``memory_mib`` caps that, and a working set that is too small is said to be so.
+    """
+
+    name = "kernel_throughput"
+    version = 1
+    summary = "normalization kernels, checked for correctness, against a copy of as many bytes"
+    metrics = (
+        Metric("time", "s", "lower", "timing", "median of one call; curve: every round"),
+        Metric("time_low", "s", "lower", "timing", "lower end of the median's 95 % interval", headline=False),
+        Metric("time_high", "s", "lower", "timing", "upper end of the median's 95 % interval", headline=False),
+        Metric("bandwidth", "GB/s", "higher", "timing", "fewest bytes possible over the median time"),
+        Metric("copy_bandwidth", "GB/s", "neutral", "timing", "the copy's, bytes counted twice; curve: every round"),
+        Metric("bus_bandwidth", "GB/s", "neutral", "timing", "the copy's, bytes counted three times", headline=False),
+        Metric("copy_share", "1", "higher", "timing", "bandwidth over copy_bandwidth"),
+        Metric("bus_share", "1", "higher", "timing", "bandwidth over bus_bandwidth", headline=False),
+        Metric("roof_share", "1", "higher", "timing", "copy_share under the shape's own roof", headline=False),
+        Metric(
+            "error_over_bound",
+            "1",
+            "lower",
+            "exact",
+            "largest error in units of its bound; above 1 the kernel is wrong",
+            smallest_effect=0.1,
+        ),
+    )
+    axes = (
+        Axis(
+            "norm",
+            "what is computed; a norm without a reference is timed unchecked",
+            quick=("layer", "rms", "batch", "group", "instance"),
+            registry=NORMS,
+        ),
+        Axis("direction", "forward, or backward alone", ("forward", "backward"), choices=("forward", "backward")),
+        Axis("mode", "batch norm's statistics", quick=("train", "eval"), choices=("train", "eval")),
+        Axis(
+            "dtype",
+            "format of x, y and their gradients",
+            quick=("float32",),
+            standard=("float32", "bfloat16"),
+            full=("float32", "bfloat16", "float16"),
+            choices=("float32", "bfloat16", "float16"),
+        ),
+        ShapeAxis(
+            "shape",
+            "rows x features, or samples x channels x height x width",
+            quick=("1024x1024", "8x64x28x28"),
+            standard=("4096x1024", "2048x2041", "32x64x56x56"),
+            full=(
+                "4096x128", "32768x1024", "4096x4095", "4096x16384", "1048576x128", "3136x256",
+                "256x64x56x56", "256x2048x7x7", "32x320x64x64",
+            ),
+        ),
+        Axis("provider", "whose kernel", quick=("torch_eager", "module"), registry=PROVIDERS),
+        Axis("memory_mib", "most memory for the rotated buffers", quick=(64,), standard=(2560,), minimum=1),
+    )  # fmt: skip
+    seeds: ClassVar[Mapping[Profile, int]] = {"quick": 1, "standard": 1, "full": 3}
+    paired = ("provider", "memory_mib")
+    exclusive = True
+
+    def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
+        """Add one reduced precision to the quick profile, so that it is exercised."""
+        if profile != "quick":
+            return ()
+        first = {axis.name: axis.quick[0] for axis in self.axes}
+        return (Case.of({**first, "norm": "layer", "dtype": "bfloat16"}),)
+
+    def includes(self, case: Case) -> bool:
+        """Keep shapes that suit the norm, modes that differ, and providers that have it."""
+        norm, rows = case.text("norm"), case.text("shape").count("x") == 1
+        if (norm in ROW_NORMS and not rows) or (norm in GROUP_NORMS and rows):
+            return False
+        if case["mode"] == "eval" and norm in (*ROW_NORMS, *GROUP_NORMS):
+            return False
+        return load_provider(case.text("provider")).takes(norm)
+
+    def applies(self, metric: str, case: Case) -> bool:
+        """Only norms with a reference have an error."""
+        return metric != "error_over_bound" or case["norm"] in KERNEL_NORMS
+
+    def cost(self, case: Case) -> float:
+        """Grow with the elements: the oracle takes most of the time."""
+        return 1.0 + math.prod(parse_shape(case.text("shape"))) / MEBIBYTE
+
+    def skip(self, case: Case, device: str) -> str | None:
+        """Answer with the provider's reason, or with what the machine lacks."""
+        import psutil
+
+        problem = _problem(case)
+        reason = load_provider(case.text("provider")).why_not(problem, device)
+        if reason is not None:
+            return reason
+        if device != "cpu":
+            return f"there is no clock for device {device!r} yet; only cpu is timed"
+        needed, free = 4 * floor_bytes(problem), psutil.virtual_memory().available
+        if needed > free:
+            return f"shape {case['shape']} needs {needed / MEBIBYTE:.0f} MiB and {free / MEBIBYTE:.0f} MiB are free"
+        return None
+
+    def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
+        """Check the kernel on every seed's inputs, then time it on the first's."""
+        from ics_bench.kernels.check import check
+        from ics_bench.kernels.throughput import measure_throughput
+
+        problem, provider = _problem(case), load_provider(case.text("provider"))
+        warnings: list[str] = []
+        if problem.known:
+            wrong = False
+            for seed in seeds:
+                verdict = check(provider, problem, self.seed_for(case, seed, "inputs"), device)
+                wrong |= not verdict.correct
+                yield self.measurement(
+                    case, seed, "error_over_bound", verdict.error_over_bound, warnings=verdict.warnings()
+                )
+            if wrong:
+                return
+        else:
+            warnings.append(f"correctness not checked: there is no reference for norm {problem.norm!r}")
+        timing_seed = self.seed_for(case, seeds[0], "timing")
+        timed = measure_throughput(provider, problem, timing_seed, device, case.integer("memory_mib") * MEBIBYTE)
+        yield from self._timings(case, problem, timed, (*warnings, *timed.warnings))
+
+    def _timings(
+        self, case: Case, problem: Problem, timed: Throughput, warnings: Sequence[str]
+    ) -> Iterator[Measurement]:
+        from ics_bench.kernels.machine import private_cache_bytes
+        from ics_bench.stats.ranks import median_interval
+
+        kernel, copy = median_interval(timed.kernel), median_interval(timed.copy)
+        bandwidth = floor_bytes(problem) / kernel.median / GIGA
+        ideal_copy = timed.copy_bytes / copy.median / GIGA
+        bus = ideal_copy * ALLOCATING_COPY_TRANSFERS / COPY_TRANSFERS
+        rounds = tuple(float(number) for number in range(len(timed.kernel)))
+        copy_rates = tuple(timed.copy_bytes / seconds / GIGA for seconds in timed.copy)
+        roof = roof_bytes(problem, private_cache_bytes()) / floor_bytes(problem)
+        curves = {"time": Curve(rounds, timed.kernel, "round"), "copy_bandwidth": Curve(rounds, copy_rates, "round")}
+        values = {
+            "time": kernel.median,
+            "time_low": kernel.interval.low,
+            "time_high": kernel.interval.high,
+            "bandwidth": bandwidth,
+            "copy_bandwidth": ideal_copy,
+            "bus_bandwidth": bus,
+            "copy_share": bandwidth / ideal_copy,
+            "bus_share": bandwidth / bus,
+            "roof_share": bandwidth * roof / ideal_copy,
+        }
+        for name, value in values.items():
+            yield self.measurement(case, None, name, value, curves.get(name), warnings)
+
+
+def _problem(case: Case) -> Problem:
+    from ics_bench.subjects.norms.group import group_count
+
+    norm, shape = case.text("norm"), parse_shape(case.text("shape"))
+    direction: Direction = "forward" if case["direction"] == "forward" else "backward"
+    groups = group_count(shape[1]) if norm == "group" else 1
+    return Problem(norm, direction, shape, case.text("dtype"), case["mode"] == "train", groups)
+
+
+WORKLOAD = KernelThroughput()

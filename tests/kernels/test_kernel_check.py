@@ -1,0 +1,288 @@
+"""Planted bugs are seen, correct kernels pass, and the verdict says where it looked."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ics_bench.core import UsageError
+from ics_bench.kernels import PROVIDERS
+from ics_bench.kernels.check import MAX_ELEMENTS, check, excess, run_once, shrink
+from ics_bench.kernels.inputs import exact_inputs
+from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, load_provider
+from ics_bench.kernels.reference import Inputs, evaluate
+from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, Problem
+
+SHAPES = {"layer": (16, 96), "rms": (16, 96), "group": (4, 16, 6, 6), "instance": (4, 16, 6, 6), "batch": (4, 16, 6, 6)}
+Results = dict[str, np.ndarray]
+
+
+class Rounded(Provider):
+    """The oracle rounded to the dtype: correct, unless a bug is planted in its problem, inputs or results."""
+
+    summary = "the oracle, rounded"
+
+    def __init__(self, plant: Callable[[Problem, Results, Results], None] | None = None, **changes: float) -> None:
+        self.plant, self.changes = plant, changes
+
+    def chains(self, problem: Problem, device: str) -> Chains:
+        return Chains(16, 16, 16)
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        outputs: list[torch.Tensor] = []
+
+        def kernel() -> tuple[torch.Tensor, ...]:
+            inputs = exact_inputs(tensors)
+            results = evaluate(replace(problem, **self.changes), inputs)
+            if self.plant is not None:
+                self.plant(problem, results, {"x": inputs.x, "dy": inputs.dy, "g": _times_weight(inputs)})
+            new = {n: torch.tensor(results[n]).to(_dtype(problem, n)) for n in problem.outputs if n in results}
+            for name in ("running_mean", "running_var"):
+                if name in new:
+                    new[name] = getattr(tensors, name).copy_(new[name])
+            outputs[:] = new.values()
+            return tuple(outputs)
+
+        return kernel
+
+
+def _times_weight(inputs: Inputs) -> np.ndarray:
+    return inputs.dy * inputs.weight.reshape(1, -1, *[1] * (inputs.dy.ndim - 2))
+
+
+def _dtype(problem: Problem, name: str) -> torch.dtype:
+    return getattr(torch, problem.dtype if name in ("y", "dx") else "float32")
+
+
+def _problem(norm: str, direction: str, dtype: str = "float32") -> Problem:
+    return Problem(norm, direction, SHAPES[norm], dtype, groups=2 if norm == "group" else 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("norm", KERNEL_NORMS)
+def test_the_rounded_oracle_is_correct(norm: str, direction: str, dtype: str) -> None:
+    verdict = check(Rounded(), _problem(norm, direction, dtype), seed=5, device="cpu")
+    assert verdict.correct
+    assert verdict.error_over_bound > 0
+    assert verdict.warnings() == ()
+
+
+def _scale_deviation(factor: Callable[[int], float]) -> Callable[[Problem, Results, Results], None]:
+    def plant(problem: Problem, results: Results, inputs: Results) -> None:
+        per_set = problem.elements // problem.reduction_sets
+        results["y"] *= math.sqrt(factor(per_set)) if per_set > 1 else 1.0
+
+    return plant
+
+
+def _drop_last_row(problem: Problem, results: Results, inputs: Results) -> None:
+    clean = np.zeros_like(results["dweight"])
+    x, dy = inputs["x"], inputs["dy"]
+    if len(x) > 1:
+        normalized = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + problem.eps)
+        clean = (dy * normalized)[:-1].sum(0)
+    results["dweight"] = clean
+
+
+def _drop_last_row_of_dbias(problem: Problem, results: Results, inputs: Results) -> None:
+    results["dbias"] = inputs["dy"][:-1].sum(0)
+
+
+def _forget_the_mean_of_the_gradient(problem: Problem, results: Results, inputs: Results) -> None:
+    x = inputs["x"]
+    results["dx"] += 1e-3 / np.sqrt(x.var(1, keepdims=True) + problem.eps)
+
+
+def _second_mean_over_one_less(problem: Problem, results: Results, inputs: Results) -> None:
+    x, n = inputs["x"], inputs["x"].shape[1]
+    rstd = 1 / np.sqrt(x.var(1, keepdims=True) + problem.eps)
+    normalized = (x - x.mean(1, keepdims=True)) * rstd
+    product = (inputs["g"] * normalized).mean(1, keepdims=True)
+    results["dx"] -= rstd * normalized * product * (n / max(1, n - 1) - 1)
+
+
+def _mean_over_one_less(problem: Problem, results: Results, inputs: Results) -> None:
+    x = inputs["x"]
+    mean = x.sum(1, keepdims=True) / max(1, x.shape[1] - 1)
+    results["y"] -= mean - x.mean(1, keepdims=True)
+
+
+def _one_pass_variance(problem: Problem, results: Results, inputs: Results) -> None:
+    x = inputs["x"].astype(np.float32)
+    one_pass = (x * x).mean(1, keepdims=True) - x.mean(1, keepdims=True) ** 2
+    true = inputs["x"].var(1, keepdims=True)
+    results["y"] *= np.sqrt((true + problem.eps) / (np.maximum(one_pass, 0.0) + problem.eps))
+
+
+def _leave_a_tail_unwritten(problem: Problem, results: Results, inputs: Results) -> None:
+    results["y"][-1, -1] = math.nan
+
+
+def _biased_running_variance(problem: Problem, results: Results, inputs: Results) -> None:
+    count = problem.elements // problem.num_features
+    results["running_var"] = results["running_var"] * (1 - problem.momentum / count)
+
+
+def _accumulate_in_bfloat16(problem: Problem, results: Results, inputs: Results) -> None:
+    total = torch.zeros(problem.num_features, dtype=torch.bfloat16)
+    for row in inputs["dy"]:
+        total += torch.tensor(row).bfloat16()
+    results["dbias"] = total.double().numpy()
+
+
+BUGS = [
+    ("unbiased variance", "layer", "forward", Rounded(_scale_deviation(lambda n: (n - 1) / n))),
+    ("biased variance twice", "rms", "forward", Rounded(_scale_deviation(lambda n: n / (n - 1)))),
+    ("missing eps", "layer", "forward", Rounded(eps=0.0)),
+    ("missing eps", "batch", "forward", Rounded(eps=0.0)),
+    ("missing eps", "instance", "backward", Rounded(eps=0.0)),
+    ("another eps", "group", "forward", Rounded(eps=1e-6)),
+    ("last row dropped", "layer", "backward", Rounded(_drop_last_row)),
+    ("last row dropped from dbias", "layer", "backward", Rounded(_drop_last_row_of_dbias)),
+    ("mean of the gradient", "layer", "backward", Rounded(_forget_the_mean_of_the_gradient)),
+    ("n - 1 in dx", "layer", "backward", Rounded(_second_mean_over_one_less)),
+    ("n - 1", "layer", "forward", Rounded(_mean_over_one_less)),
+    ("one-pass variance", "layer", "forward", Rounded(_one_pass_variance)),
+    ("unwritten tail", "layer", "forward", Rounded(_leave_a_tail_unwritten)),
+    ("biased running variance", "batch", "forward", Rounded(_biased_running_variance)),
+    ("momentum of another library", "batch", "forward", Rounded(momentum=0.9)),
+    ("layer norm for rms norm", "rms", "forward", Rounded(norm="layer")),
+    ("group norm for instance norm", "instance", "backward", Rounded(norm="group")),
+]
+
+
+@pytest.mark.parametrize(("norm", "direction", "provider"), [b[1:] for b in BUGS], ids=[f"{b[0]}-{b[1]}" for b in BUGS])
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_a_planted_bug_exceeds_the_bound(norm: str, direction: str, provider: Provider) -> None:
+    verdict = check(provider, _problem(norm, direction), seed=11, device="cpu")
+    assert not verdict.correct
+    assert "wrong, so not timed" in verdict.warnings()[0]
+    assert verdict.worst in verdict.warnings()[0]
+
+
+def test_gradients_summed_in_bfloat16_are_wrong() -> None:
+    provider = Rounded(_accumulate_in_bfloat16)
+    assert not check(provider, _problem("layer", "backward", "bfloat16"), seed=2, device="cpu").correct
+
+
+class Stale(Rounded):
+    """Computes once, on being prepared, and hands out the same tensors ever after."""
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        kernel = super().prepare(problem, tensors)
+        outputs = kernel()
+        return lambda: outputs
+
+
+def test_outputs_are_poisoned_so_that_a_kernel_that_writes_nothing_fails() -> None:
+    found = run_once(Stale(), _problem("layer", "forward"), "normal", 0, "cpu")
+    assert found == {"y": math.inf}
+
+
+class Short(Rounded):
+    """Forgets an output."""
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        kernel = super().prepare(problem, tensors)
+        return lambda: kernel()[:-1]
+
+
+def test_a_missing_output_fails() -> None:
+    found = run_once(Short(), _problem("layer", "backward"), "normal", 0, "cpu")
+    assert set(found.values()) == {math.inf}
+
+
+class Overwrites(Rounded):
+    """Writes its result over its input."""
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        kernel = super().prepare(problem, tensors)
+        return lambda: (tensors.x.copy_(kernel()[0]),)
+
+
+def test_a_kernel_that_destroys_its_input_fails() -> None:
+    assert not check(Overwrites(), _problem("layer", "forward"), seed=0, device="cpu").correct
+
+
+def test_excess_counts_nan_and_shape_as_infinitely_wrong() -> None:
+    one = np.ones(3)
+    assert excess(one, one, np.zeros(3)) == 0.0
+    assert excess(one + 0.5, one, one) == 0.5
+    assert excess(np.array([1.0, math.nan, 1.0]), one, one) == math.inf
+    assert excess(one + 1e-30, one, np.zeros(3)) == 0.0  # absorbed: equal in float64
+    assert excess(one * 2, one, np.zeros(3)) == math.inf
+    assert excess(np.ones((3, 1)), one, one) == math.inf
+    assert excess(np.ones((0, 4)), np.ones((0, 4)), np.ones((0, 4))) == 0.0
+
+
+def test_a_problem_too_large_for_the_oracle_is_checked_on_its_first_samples() -> None:
+    small, large = Problem("layer", "forward", (64, 64)), Problem("layer", "forward", (2**20, 128))
+    assert shrink(small) == small
+    assert shrink(large).shape == (MAX_ELEMENTS // 128, 128)
+    assert shrink(Problem("layer", "forward", (3, MAX_ELEMENTS))).shape[0] == 2
+
+
+class OnlyPowers(Rounded):
+    """Declines what is not a power of two, and is wrong there."""
+
+    def why_not(self, problem: Problem, device: str) -> str | None:
+        features = problem.num_features
+        return super().why_not(problem, device) or (f"{features} is no power of two" if features % 2 else None)
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        assert problem.num_features % 2 == 0
+        return super().prepare(problem, tensors)
+
+
+def test_what_a_provider_declines_is_not_held_against_it() -> None:
+    assert check(OnlyPowers(), _problem("layer", "forward"), seed=0, device="cpu").correct
+
+
+def _eager_problems() -> list[Problem]:
+    """Every eager kernel but layer norm's backward in reduced precision.
+
+    There torch 2.13 sums dγ and dβ in the input's dtype, which is what the bounds are there to see.
+    """
+    found = []
+    for direction in ("forward", "backward"):
+        for dtype in DTYPE_BYTES:
+            for norm, shape in SHAPES.items():
+                if (norm, direction) != ("layer", "backward") or dtype == "float32":
+                    found.append(Problem(norm, direction, shape, dtype, groups=2))
+            for training in (True, False):
+                found.append(Problem("batch", direction, (300, 40), dtype, training))
+            found.append(Problem("batch", direction, SHAPES["batch"], dtype, training=False))
+    return found
+
+
+@pytest.mark.parametrize(
+    "problem", _eager_problems(), ids=lambda p: f"{p.norm}-{p.direction}-{p.dtype}-{len(p.shape)}d-{p.training}"
+)
+def test_eager_kernels_are_within_the_chains_that_they_declare(problem: Problem) -> None:
+    verdict = check(load_provider("torch_eager"), problem, seed=7, device="cpu")
+    assert verdict.correct, verdict.worst
+
+
+def test_the_eager_layer_backward_sums_its_rows_serially_and_says_so() -> None:
+    provider = load_provider("torch_eager")
+    few, many = (
+        provider.chains(Problem("layer", "backward", (rows, 64)), "cpu").parameters for rows in (64, 64 * 1024)
+    )
+    assert many > 100 * few
+
+
+def test_providers_are_found_by_name_and_refused_with_a_reason() -> None:
+    assert {"torch_eager", "module"} <= set(PROVIDERS.names())
+    with pytest.raises(UsageError, match="did you mean 'torch_eager'"):
+        load_provider("torch_eagre")
+    with pytest.raises(UsageError, match="expected an ics_bench"):
+        load_provider("math:sqrt")
+    problem = Problem("layer", "forward", (4, 8))
+    assert "no device 'tpu'" in load_provider("torch_eager").why_not(problem, "tpu")
+    assert load_provider("torch_eager").why_not(problem, "cpu") is None
+    if not torch.cuda.is_available():
+        assert "CUDA" in load_provider("torch_eager").why_not(problem, "cuda")

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from ics_bench.kernels.inputs import KINDS, draw, exact_inputs
+from ics_bench.kernels.spec import DTYPE_BYTES, Problem, view
+
+PROBLEMS = [
+    Problem("layer", "forward", (16, 200)),
+    Problem("group", "forward", (4, 8, 7, 7), groups=2),
+    Problem("batch", "forward", (4, 8, 7, 7)),
+]
+
+
+def _moments(problem: Problem, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    seen = view(problem)
+    x = exact_inputs(draw(problem, kind, seed=0)).x.reshape(seen.shape)
+    return x.mean(axis=seen.reduced), x.std(axis=seen.reduced)
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPE_BYTES))
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.norm)
+def test_each_kind_of_input_is_what_it_says_after_quantization(problem: Problem, dtype: str) -> None:
+    problem = Problem(problem.norm, "forward", problem.shape, dtype, groups=problem.groups)
+    mean, deviation = _moments(problem, "normal")
+    assert (np.abs(mean) < 0.5).all()
+    mean, deviation = _moments(problem, "offset")
+    assert (np.abs(mean) > 20 * deviation).all()
+    assert (deviation > 0.7).all()
+    mean, deviation = _moments(problem, "constant")
+    assert (deviation < 1e-12).all()
+    assert len(np.unique(mean)) > 4
+    mean, deviation = _moments(problem, "small")
+    assert (deviation**2 < problem.eps / 5).all()
+    assert (deviation > 0).all()
+
+
+def test_the_gradient_correlates_with_plain_inputs_so_that_no_term_of_dx_is_near_zero() -> None:
+    tensors = draw(PROBLEMS[0], "normal", 0)
+    assert 0.5 < (tensors.x * tensors.dy).mean() < 1.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_are_fresh_for_every_seed_and_equal_for_equal_ones(kind: str) -> None:
+    problem = PROBLEMS[0]
+    one, again, other = (draw(problem, kind, seed) for seed in (1, 1, 2))
+    assert one.x.equal(again.x)
+    assert one.dy.equal(again.dy)
+    assert not one.x.equal(other.x)
+    assert not one.weight.equal(other.weight)
+    assert (one.running_var > 0).all()
+
+
+def test_a_copy_of_the_inputs_does_not_follow_the_kernel() -> None:
+    tensors = draw(PROBLEMS[0], "normal", 0)
+    inputs = exact_inputs(tensors)
+    before = inputs.weight.copy()
+    tensors.weight.zero_()
+    assert (inputs.weight == before).all()

@@ -1,0 +1,97 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ics_bench.core import UsageError
+from ics_bench.kernels.spec import GROUP_NORMS, KERNEL_NORMS, Problem, floor_bytes, parse_shape, roof_bytes, view
+
+ROWS, MAPS = (4, 8), (2, 8, 3, 3)
+
+# S = 32 elements for the rows, 144 for the maps; 8 features; float32 parameters.
+BY_HAND = [
+    (Problem("layer", "forward", ROWS), 2 * 128 + 2 * 32 + 8 * 4),
+    (Problem("layer", "backward", ROWS), 3 * 128 + 32 + 8 * 4 + 2 * 32),
+    (Problem("rms", "forward", ROWS, "bfloat16"), 2 * 64 + 32 + 4 * 4),
+    (Problem("rms", "backward", ROWS, "bfloat16"), 3 * 64 + 32 + 4 * 4 + 32),
+    (Problem("group", "forward", MAPS, groups=2), 2 * 576 + 2 * 32 + 8 * 4),
+    (Problem("group", "backward", MAPS, groups=2), 3 * 576 + 32 + 8 * 4 + 2 * 32),
+    (Problem("instance", "forward", MAPS), 2 * 576 + 2 * 32 + 8 * 16),
+    (Problem("instance", "backward", MAPS), 3 * 576 + 32 + 8 * 16 + 2 * 32),
+    (Problem("batch", "forward", MAPS), 2 * 576 + 2 * 32 + 24 * 8),
+    (Problem("batch", "backward", MAPS), 3 * 576 + 32 + 8 * 8 + 2 * 32),
+    (Problem("batch", "forward", MAPS, training=False), 2 * 576 + 2 * 32 + 8 * 8),
+    (Problem("batch", "backward", MAPS, training=False), 2 * 576 + 32 + 8 * 8),
+    (Problem("mine:Norm", "forward", MAPS), 2 * 576),
+    (Problem("mine:Norm", "backward", MAPS, "float16"), 3 * 288),
+]
+
+
+@pytest.mark.parametrize(("problem", "expected"), BY_HAND)
+def test_floors_agree_with_a_count_by_hand(problem: Problem, expected: int) -> None:
+    assert floor_bytes(problem) == expected
+
+
+def test_a_reduction_set_that_does_not_fit_is_read_twice() -> None:
+    forward, backward = (Problem("batch", direction, (4, 2, 8, 8)) for direction in ("forward", "backward"))
+    channel = 4 * 64 * 4  # bytes of x in one channel
+    assert roof_bytes(forward, channel) == floor_bytes(forward)
+    assert roof_bytes(forward, channel - 1) == floor_bytes(forward) + 2 * channel
+    assert roof_bytes(backward, 2 * channel) == floor_bytes(backward)
+    assert roof_bytes(backward, channel) == floor_bytes(backward) + 4 * channel
+
+
+def test_running_statistics_and_rows_never_need_a_second_reading() -> None:
+    for problem in (Problem("batch", "forward", MAPS, training=False), Problem("layer", "backward", ROWS)):
+        assert roof_bytes(problem, 0) == floor_bytes(problem)
+
+
+@given(st.sampled_from(KERNEL_NORMS), st.tuples(*[st.integers(1, 6)] * 4), st.booleans())
+def test_a_view_holds_every_element_and_a_parameter_for_each_feature(
+    norm: str, sizes: tuple[int, ...], training: bool
+) -> None:
+    batch, groups, members, positions = sizes
+    features = groups * members
+    shape = (batch, features) if norm in ("layer", "rms") else (batch, features, positions)
+    problem = Problem(norm, "forward", shape, training=training, groups=groups)
+    seen = view(problem)
+    size = 1
+    for axis in seen.shape:
+        size *= axis
+    assert size == problem.elements
+    kept = [n for axis, n in enumerate(seen.shape) if axis not in seen.reduced]
+    sets = 1
+    for n in kept:
+        sets *= n
+    assert sets == problem.reduction_sets
+    parameters = [n for axis, n in enumerate(seen.shape) if axis not in seen.summed]
+    assert sorted(parameters) == sorted(n for axis, n in enumerate(seen.parameters) if axis not in seen.summed)
+    count = 1
+    for n in parameters:
+        count *= n
+    assert count == features
+
+
+@given(st.lists(st.integers(1, 9999), min_size=2, max_size=5))
+def test_shapes_are_read_as_they_are_written(sizes: list[int]) -> None:
+    assert parse_shape("x".join(map(str, sizes))) == tuple(sizes)
+
+
+@pytest.mark.parametrize("text", ["", "12", "4x", "x4", "4x0", "4x-1", "4 x 4", "4×4", "4x4.0", "axb", "4x²"])
+def test_a_shape_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="shape"):
+        parse_shape(text)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("layer", "forward", (8,)), ("rms", "forward", (2, 3, 4)), ("group", "forward", (2, 9, 4), "float32", True, 2)],
+)
+def test_a_problem_that_makes_no_sense_is_refused(arguments: tuple) -> None:
+    with pytest.raises(ValueError, match=r"shape|divide"):
+        Problem(*arguments)
+
+
+@pytest.mark.parametrize("norm", GROUP_NORMS)
+def test_group_norms_say_what_they_return(norm: str) -> None:
+    assert Problem(norm, "forward", MAPS).outputs == ("y",)
+    assert Problem(norm, "backward", MAPS).outputs == ("dx", "dweight", "dbias")

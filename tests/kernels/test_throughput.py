@@ -1,0 +1,76 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ics_bench.kernels.inputs import draw
+from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, load_provider
+from ics_bench.kernels.spec import Problem, floor_bytes
+from ics_bench.kernels.throughput import CACHE_FACTOR, copies, measure_throughput, plan_sets, saved_bytes
+
+EAGER = load_provider("torch_eager")
+
+
+@given(st.integers(1, 10**9), st.none() | st.integers(1, 10**9), st.integers(1, 10**10))
+def test_a_working_set_that_is_not_known_to_be_cold_is_said_to_be_so(
+    set_bytes: int, cache: int | None, memory: int
+) -> None:
+    count, warning = plan_sets(set_bytes, cache, memory)
+    assert count >= 1
+    assert count == 1 or count * set_bytes <= memory
+    cold = cache is not None and count * set_bytes >= CACHE_FACTOR * cache
+    assert (warning is None) == cold
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**8))
+def test_no_more_memory_is_used_than_the_cache_asks_for(set_bytes: int, cache: int) -> None:
+    count, warning = plan_sets(set_bytes, cache, memory=10**12)
+    assert warning is None
+    assert (count - 1) * set_bytes < CACHE_FACTOR * cache
+
+
+def test_copies_use_buffers_of_their_own() -> None:
+    import torch
+
+    calls = copies("bfloat16", 64, count=3, seed=0, device="cpu")
+    targets = [call() for call in calls]
+    assert len({target.data_ptr() for target in targets}) == 3
+    assert all(target.nbytes == 64 and target.dtype == torch.bfloat16 for target in targets)
+    assert all(target.count_nonzero() > 0 for target in targets)
+
+
+def test_what_autograd_keeps_counts_towards_the_working_set() -> None:
+    rows = Problem("layer", "backward", (32, 64))
+    assert saved_bytes(EAGER, rows, draw(rows, "normal", 0)) == 0  # an operator, without autograd
+    through_autograd = Problem("rms", "backward", (32, 64))
+    kept = saved_bytes(EAGER, through_autograd, draw(through_autograd, "normal", 0))
+    assert kept >= through_autograd.tensor_bytes  # the normalized rows at the least
+
+
+class Square(Provider):
+    """Saves its input alone for the backward pass."""
+
+    summary = "x squared"
+
+    def chains(self, problem: Problem, device: str) -> Chains:
+        return Chains(0, 0, 0)
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        import torch
+
+        y = tensors.x.requires_grad_().square()
+        return lambda: torch.autograd.grad(y, tensors.x, tensors.dy, retain_graph=True)
+
+
+def test_what_autograd_keeps_of_the_inputs_is_not_counted_again() -> None:
+    problem = Problem("layer", "backward", (32, 64))
+    assert saved_bytes(Square(), problem, draw(problem, "normal", 0)) == 0
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_kernel_and_copy_are_timed_in_the_same_rounds_over_the_same_bytes(direction: str) -> None:
+    problem = Problem("batch", direction, (4, 8, 6, 6))
+    timed = measure_throughput(EAGER, problem, seed=0, device="cpu", memory_bytes=2**20)
+    assert len(timed.kernel) == len(timed.copy) > 0
+    assert min(timed.kernel + timed.copy) > 0
+    assert abs(timed.copy_bytes - floor_bytes(problem)) < 2 * 4
+    assert any("working set" in warning for warning in timed.warnings)

@@ -1,0 +1,204 @@
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ics_bench.core import Case, UsageError
+from ics_bench.core.workload import PROFILES
+from ics_bench.kernels.spec import KERNEL_NORMS, Problem, floor_bytes, parse_shape
+from ics_bench.workloads.kernel_throughput import WORKLOAD
+
+PLUG_INS = '''
+import torch
+from torch import nn
+from ics_bench.kernels.provider import Chains, Provider
+
+
+class Tanh(nn.Module):
+    """Not a norm that has a reference."""
+
+    def __init__(self, num_features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(num_features))
+
+    def forward(self, x):
+        return torch.tanh(x) * self.weight.view(1, -1, *[1] * (x.dim() - 2))
+
+
+class LastDimension(nn.LayerNorm):
+    pass
+
+
+class Halved(Provider):
+    summary = "layer norm, but for a factor"
+    norms = frozenset({"layer"})
+    directions = frozenset({"forward"})
+    factor = 0.5
+
+    def chains(self, problem, device):
+        return Chains(100, 100, 100)
+
+    def prepare(self, problem, tensors):
+        size = [problem.num_features]
+
+        def kernel():
+            y = nn.functional.layer_norm(tensors.x, size, tensors.weight, tensors.bias, problem.eps)
+            return (y * self.factor,)
+
+        return kernel
+
+
+class Whole(Halved):
+    factor = 1.0
+'''
+
+
+@pytest.fixture
+def plug_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "kernel_plug_ins.py").write_text(PLUG_INS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "kernel_plug_ins"
+    sys.modules.pop("kernel_plug_ins", None)
+
+
+def _only(**overrides: object) -> Case:
+    cases = WORKLOAD.cases("quick", {name: [value] for name, value in overrides.items()})
+    assert len(cases) == 1, cases
+    return cases[0]
+
+
+def _measure(case: Case) -> dict:
+    assert WORKLOAD.skip(case, "cpu") is None
+    measurements = list(WORKLOAD.measure(case, [0, 1], "cpu"))
+    assert all(m.workload == WORKLOAD.name and m.case == case for m in measurements)
+    return {m.metric: m for m in measurements}
+
+
+def test_a_correct_kernel_is_scored_in_every_metric_and_the_scores_agree() -> None:
+    case = _only(norm="layer", direction="backward", mode="train", shape="48x64", memory_mib=2)
+    found = _measure(case)
+    assert set(found) == {metric.name for metric in WORKLOAD.metrics}
+    value = {name: measurement.value for name, measurement in found.items()}
+    floor = floor_bytes(Problem("layer", "backward", (48, 64)))
+    assert math.isclose(value["bandwidth"] * 1e9 * value["time"], floor)
+    assert math.isclose(value["copy_share"] * value["copy_bandwidth"], value["bandwidth"])
+    assert math.isclose(value["bus_bandwidth"], 1.5 * value["copy_bandwidth"])
+    assert math.isclose(value["bus_share"], value["copy_share"] / 1.5)
+    assert value["time_low"] <= value["time"] <= value["time_high"]
+    assert 0 < value["error_over_bound"] <= 1
+    curve = found["time"].curve
+    assert curve is not None
+    assert curve.label == "round"
+    assert min(curve.y) <= value["time_low"]
+    assert [m.unit for m in found.values()] == [WORKLOAD.metric(name).unit for name in found]
+
+
+def test_a_small_working_set_is_said_to_be_one_wherever_its_numbers_go() -> None:
+    found = _measure(_only(norm="rms", direction="forward", shape="16x64", memory_mib=1))
+    timed = [m for name, m in found.items() if name != "error_over_bound"]
+    assert all(any("working set" in warning for warning in m.warnings) for m in timed)
+    assert not any("working set" in warning for warning in found["error_over_bound"].warnings)
+
+
+def test_a_wrong_kernel_is_reported_and_not_timed(plug_ins: str) -> None:
+    case = _only(norm="layer", shape="16x64", memory_mib=1, provider=f"{plug_ins}:Halved", direction="forward")
+    found = _measure(case)
+    assert set(found) == {"error_over_bound"}
+    assert found["error_over_bound"].value > 1
+    assert "wrong, so not timed" in found["error_over_bound"].warnings[0]
+
+
+def test_a_provider_of_your_own_competes_on_the_same_inputs(plug_ins: str) -> None:
+    overrides = {"norm": "layer", "shape": "16x64", "memory_mib": 1, "direction": "forward"}
+    mine, ours = (_only(provider=p, **overrides) for p in (f"{plug_ins}:Whole", "torch_eager"))
+    assert {"time", "copy_share"} <= set(_measure(mine))
+    assert WORKLOAD.seed_for(mine, 0, "inputs") == WORKLOAD.seed_for(ours, 0, "inputs")
+
+
+def test_what_a_provider_lacks_is_skipped_with_its_reason(plug_ins: str) -> None:
+    case = _only(norm="layer", shape="16x64", provider=f"{plug_ins}:Halved", direction="backward")
+    reason = WORKLOAD.skip(case, "cpu")
+    assert reason is not None
+    assert "no direction 'backward'" in reason
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("shape", ["16x64", "2x8x5x5"])
+def test_a_norm_of_your_own_is_timed_unchecked_and_says_so(plug_ins: str, shape: str, direction: str) -> None:
+    norm = f"{plug_ins}:Tanh"
+    case = _only(norm=norm, shape=shape, direction=direction, mode="train", memory_mib=1)
+    assert case["provider"] == "module"
+    assert not WORKLOAD.applies("error_over_bound", case)
+    found = _measure(case)
+    assert set(found) == {metric.name for metric in WORKLOAD.metrics} - {"error_over_bound"}
+    assert all(any(norm in warning for warning in m.warnings) for m in found.values())
+    transfers = 2 if direction == "forward" else 3
+    moved = transfers * math.prod(parse_shape(shape)) * 4
+    assert math.isclose(found["bandwidth"].value * 1e9 * found["time"].value, moved)
+
+
+def test_a_norm_of_your_own_is_skipped_on_shapes_that_it_does_not_take(plug_ins: str) -> None:
+    case = _only(norm=f"{plug_ins}:LastDimension", shape="2x8x5x5", mode="train", direction="forward")
+    assert "does not take" in str(WORKLOAD.skip(case, "cpu"))
+
+
+def test_the_identity_is_skipped() -> None:
+    for case in WORKLOAD.cases("quick", {"norm": ["none"]}):
+        assert "identity" in str(WORKLOAD.skip(case, "cpu"))
+
+
+def test_a_shape_beyond_the_memory_and_a_device_without_a_clock_are_skipped() -> None:
+    huge = _only(norm="layer", shape="99999999x99999", direction="forward")
+    assert "MiB are free" in str(WORKLOAD.skip(huge, "cpu"))
+    assert WORKLOAD.skip(_only(norm="layer", shape="16x64", direction="forward"), "cuda") is not None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"shape": "12"}, "for example 4096x1024"),
+        ({"shape": "4x0"}, "shape '4x0'"),
+        ({"norm": "layer", "shape": "2x3x4x5"}, "has no case with norm=layer, shape=2x3x4x5"),
+        ({"norm": "group", "shape": "4x8"}, "has no case"),
+        ({"norm": "layer", "mode": "eval"}, "has no case"),
+        ({"norm": "layer", "provider": "module"}, "has no case"),
+        ({"provider": "torch_eagre"}, "did you mean 'torch_eager'"),
+        ({"provider": "math:pi"}, "expected an ics_bench"),
+        ({"dtype": "float23"}, "float32"),
+        ({"memory_mib": 0}, "below the minimum"),
+    ],
+)
+def test_a_request_that_cannot_be_met_says_why(overrides: dict, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        WORKLOAD.cases("quick", {name: [value] for name, value in overrides.items()})
+
+
+def test_shapes_have_one_spelling() -> None:
+    assert _only(norm="layer", shape="016X64", direction="forward")["shape"] == "16x64"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_covers_every_norm_both_ways_on_shapes_that_suit_it(profile: str) -> None:
+    cases = WORKLOAD.cases(profile)
+    assert {(c["norm"], c["direction"]) for c in cases} == {
+        (norm, direction) for norm in KERNEL_NORMS for direction in ("forward", "backward")
+    }
+    assert len({case.id for case in cases}) == len(cases)
+    for case in cases:
+        rows = len(parse_shape(case.text("shape"))) == 2
+        assert case["norm"] == "batch" or rows == (case["norm"] in ("layer", "rms"))
+        assert WORKLOAD.applies("error_over_bound", case)
+        assert case["provider"] == "torch_eager"
+    assert any(case["dtype"] != "float32" for case in cases)
+    assert {case["mode"] for case in cases} == {"train", "eval"}
+
+
+def test_listing_the_cases_does_not_import_torch() -> None:
+    code = (
+        "import sys; from ics_bench.workloads import load_workload; "
+        "w = load_workload('kernel_throughput'); [w.cost(c) for c in w.cases('full')]; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
