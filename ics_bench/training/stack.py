@@ -177,13 +177,13 @@ def _random_state(seed: int) -> torch.Tensor:
 
 
 def why_not_vmap(modules: Sequence[nn.Module], x: torch.Tensor, y: torch.Tensor) -> str | None:
-    """Try two training steps' passes and an evaluation both ways; say why vmap will not do, if so.
+    """Try training passes, an evaluation and the dropping of a replica both ways; say why vmap will not do, if so.
 
     Parameters
     ----------
     modules : sequence of nn.Module
-        Two replicas, or one.
-    x, y : Tensor ``(R, B, *features)``, ``(R, B)``
+        Two replicas.
+    x, y : Tensor ``(2, B, *features)``, ``(2, B)``
         A batch for each.
 
     Raises
@@ -206,12 +206,15 @@ def why_not_vmap(modules: Sequence[nn.Module], x: torch.Tensor, y: torch.Tensor)
 
 def _passes(stack: Stack, x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
     results: list[torch.Tensor] = []
-    for _ in range(2):
-        losses, gradients = stack.losses_and_gradients(x, y)
-        results += [losses, *(_normalized(gradient) for gradient in gradients)]
-    with torch.no_grad():
-        logits = stack._forward(stack.parameters, stack.buffers, x, training=False)
-    results.append(_normalized(logits))
+    for kept in (torch.tensor([0, 1]), torch.tensor([1])):  # the second time with one replica dropped
+        kept = kept.to(x.device)
+        stack.keep(kept)
+        for _ in range(2):
+            losses, gradients = stack.losses_and_gradients(x[kept], y[kept])
+            results += [losses, *(_normalized(gradient) for gradient in gradients)]
+        with torch.no_grad():
+            logits = stack._forward(stack.parameters, stack.buffers, x[kept], training=False)
+        results.append(_normalized(logits))
     return results
 
 

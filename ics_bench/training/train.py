@@ -55,11 +55,12 @@ def train(
         raise ValueError(f"batch_size={recipe.batch_size} exceeds the {len(problem.x)} training samples")
     if not replicas:
         return []
-    modules = {seed: problem.build(seed) for seed in dict.fromkeys(r.seed for r in replicas)}
+    with torch.random.fork_rng(devices=[]):  # torch's own layers draw from the global state as they are built
+        modules = {seed: problem.build(seed) for seed in dict.fromkeys(r.seed for r in replicas)}
     orders = {seed: data_order(problem, recipe, seed) for seed in modules}
     warning = ""
     if looped is None:
-        trial = list(modules)[:2]
+        trial = (list(modules) * 2)[:2]
         index = torch.stack([orders[seed][0] for seed in trial])
         reason = why_not_vmap([modules[s] for s in trial], problem.x[index], problem.y[index])
         looped = reason is not None
@@ -73,7 +74,12 @@ def train(
 
 
 def data_order(problem: Problem, recipe: Recipe, seed: int) -> torch.Tensor:
-    """Return the indices ``(steps, batch_size)`` of the samples that a seed's replicas see: shuffled epochs, whole batches."""
+    """Return the order in which a seed's replicas see the data: whole batches of shuffled epochs.
+
+    Returns
+    -------
+    Tensor ``(steps, batch_size)`` of int64
+    """
     generator = torch.Generator().manual_seed(problem.order_seed(seed))
     per_epoch = len(problem.x) // recipe.batch_size
     epochs = [
