@@ -1,0 +1,89 @@
+"""What a claim is, as it was registered before it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ics_bench.claims.evidence import Arm
+from ics_bench.claims.rules import Rule
+from ics_bench.core import Profile
+
+Verdict = Literal["supported", "refuted", "setting-dependent", "inconclusive"]
+VERDICTS: tuple[Verdict, ...] = ("supported", "refuted", "setting-dependent", "inconclusive")
+Family = Literal["theory", "training"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting in which a claim, or its negative control, is judged.
+
+    Parameters
+    ----------
+    name : str
+    primary : bool
+        Whether it decides the verdict; the others are shown beside it.
+    rule : Rule
+        With its parameters.
+    arms : mapping of str to Arm
+        The cases that the rule compares, by role.
+    """
+
+    name: str
+    primary: bool
+    rule: Rule
+    arms: Mapping[str, Arm]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement, how it is tested, and the verdict that was expected.
+
+    Parameters
+    ----------
+    id, section, statement, page, definition, source, caveat : str
+        Identity; where the statement belongs; the statement in our words; where it stands on the
+        page; what exactly is measured; paper and equation, or ``derivation``; what a reader must know.
+    family : {"theory", "training"}
+        Training claims are corrected together for their number.
+    tier : {"standard", "full"}
+        Smallest profile on which a verdict may rest.
+    seeds : int
+        Seeds that are measured for it.
+    least_seeds : int
+        Fewest that it is judged on.
+    registered : str
+        Verdict written down before the measurement.
+    budget_seconds : float
+        What measuring it may cost on two cores.
+    settings, controls : tuple of Setting
+        A control is a setting in which the effect must be absent, put as a statement that must be
+        supported.
+    """
+
+    id: str
+    section: str
+    statement: str
+    page: str
+    definition: str
+    source: str
+    caveat: str
+    family: Family
+    tier: Profile
+    seeds: int
+    least_seeds: int
+    registered: Verdict
+    budget_seconds: float
+    settings: tuple[Setting, ...]
+    controls: tuple[Setting, ...] = ()
+
+    @property
+    def primary(self) -> tuple[Setting, ...]:
+        """The settings that decide."""
+        return tuple(setting for setting in self.settings if setting.primary)
+
+    def arms(self) -> Iterator[Arm]:
+        """Every arm of every setting and control."""
+        for setting in (*self.settings, *self.controls):
+            yield from setting.arms.values()

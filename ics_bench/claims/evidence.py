@@ -1,0 +1,109 @@
+"""Measurements, found by what a claim's setting asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ics_bench.claims.finding import MissingEvidenceError
+from ics_bench.core import Case, Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One case of one workload, as a claim selects it.
+
+    Parameters
+    ----------
+    workload : str
+    pins : Case
+        Values of the case keys. A claim pins every axis, so that one case alone fits.
+    """
+
+    workload: str
+    pins: Case
+
+    @property
+    def command(self) -> str:
+        """The command that measures this arm."""
+        return " ".join(["ics-bench run", self.workload, *(f"--case {key}={self.pins[key]}" for key in self.pins)])
+
+
+class Evidence:
+    """An index over measurements.
+
+    Parameters
+    ----------
+    measurements : iterable of Measurement
+    profile : str
+        Profile they were measured in, for the commands in messages.
+    """
+
+    def __init__(self, measurements: Iterable[Measurement], profile: str) -> None:
+        self._profile = profile
+        self._by_metric: dict[tuple[str, str], dict[Case, list[Measurement]]] = {}
+        self._cases: dict[str, set[Case]] = {}
+        for item in measurements:
+            cases = self._by_metric.setdefault((item.workload, item.metric), {})
+            cases.setdefault(item.case, []).append(item)
+            self._cases.setdefault(item.workload, set()).add(item.case)
+
+    def has(self, arm: Arm) -> bool:
+        """Whether anything at all was measured for ``arm``."""
+        return any(case.matches(**arm.pins) for case in self._cases.get(arm.workload, ()))
+
+    def select(self, arm: Arm, metric: str) -> list[Measurement]:
+        """Find the measurements of one metric in one arm, in the order of the seeds.
+
+        Raises
+        ------
+        MissingEvidenceError
+            If there are none, if they come from several cases, or if a seed was measured twice.
+        """
+        found = [
+            (case, items)
+            for case, items in self._by_metric.get((arm.workload, metric), {}).items()
+            if case.matches(**arm.pins)
+        ]
+        if not found:
+            raise MissingEvidenceError(f"no {metric} of {arm.pins.id}; run: {arm.command} --profile {self._profile}")
+        if len(found) > 1:
+            cases = "; ".join(case.id for case, _ in found)
+            raise MissingEvidenceError(f"{arm.pins.id} fits several cases ({cases}); the claim must pin every axis")
+        items = sorted(found[0][1], key=lambda item: -1 if item.seed is None else item.seed)
+        if len({item.seed for item in items}) < len(items):
+            raise MissingEvidenceError(
+                f"{metric} of {arm.pins.id} was measured twice for one seed; judge one run at a time"
+            )
+        return items
+
+    def by_seed(self, arm: Arm, metric: str, least: int) -> dict[int, Measurement]:
+        """Find the measurements of at least ``least`` seeds.
+
+        Raises
+        ------
+        MissingEvidenceError
+            If there are fewer.
+        """
+        items = {item.seed: item for item in self.select(arm, metric) if item.seed is not None}
+        if len(items) < least:
+            raise MissingEvidenceError(
+                f"{metric} of {arm.pins.id} has {len(items)} of the {least} seeds that the claim asks for; "
+                f"run: {arm.command} --profile {self._profile} --seeds {least}"
+            )
+        return items
+
+    def single(self, arm: Arm, metric: str) -> Measurement:
+        """Find the one measurement that belongs to all seeds together.
+
+        Raises
+        ------
+        MissingEvidenceError
+            If there is none.
+        """
+        for item in self.select(arm, metric):
+            if item.seed is None:
+                return item
+        raise MissingEvidenceError(
+            f"{metric} of {arm.pins.id} was measured by seed only; the claim needs it over all seeds"
+        )

@@ -1,0 +1,165 @@
+"""The judge: claims and measurements in, judgements out. It reads nothing else and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from ics_bench.claims.claim import Claim, Family, Setting, Verdict
+from ics_bench.claims.combine import combine, combined_p
+from ics_bench.claims.evidence import Evidence
+from ics_bench.claims.finding import Finding, MissingEvidenceError, json_number
+from ics_bench.core import PROFILES, Measurement, Profile, unknown
+from ics_bench.stats import Interval
+
+_EMPTY: Mapping[str, Finding] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on a claim and what it rests on.
+
+    Parameters
+    ----------
+    id : str
+        The claim's.
+    verdict : {"supported", "refuted", "setting-dependent", "inconclusive"}
+    registered : str
+        The verdict expected before the measurement.
+    family : {"theory", "training"}
+    tier : str
+        Profile of the measurements.
+    headline : str
+        The primary setting that ``effect``, ``interval``, ``n`` and ``unit`` belong to: the first.
+    effect, interval, n, unit
+    p : float, optional
+        Of the verdict, where tests stand behind it, before and after the family's correction.
+    p_adjusted : float, optional
+    warnings : tuple of str
+    settings, controls : mapping of str to Finding
+    primary : frozenset of str
+        Names of the settings that decided.
+    """
+
+    id: str
+    verdict: Verdict
+    registered: Verdict
+    family: Family
+    tier: str
+    headline: str
+    effect: float
+    interval: Interval
+    n: int
+    unit: str
+    p: float | None = None
+    p_adjusted: float | None = None
+    warnings: tuple[str, ...] = ()
+    settings: Mapping[str, Finding] = field(default_factory=lambda: _EMPTY)
+    controls: Mapping[str, Finding] = field(default_factory=lambda: _EMPTY)
+    primary: frozenset[str] = frozenset()
+
+    @property
+    def as_registered(self) -> bool:
+        """Whether the verdict is the one that was expected."""
+        return self.verdict == self.registered
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return values that strict JSON can hold; infinities and NaN go by name."""
+        return {
+            "id": self.id,
+            "verdict": self.verdict,
+            "registered": self.registered,
+            "as_registered": self.as_registered,
+            "family": self.family,
+            "tier": self.tier,
+            "headline": self.headline,
+            "effect": json_number(self.effect),
+            "interval": [json_number(end) for end in self.interval],
+            "n": self.n,
+            "unit": self.unit,
+            "p": json_number(self.p),
+            "p_adjusted": json_number(self.p_adjusted),
+            "warnings": list(self.warnings),
+            "settings": {
+                name: {"primary": name in self.primary, **finding.to_dict()} for name, finding in self.settings.items()
+            },
+            "controls": {name: finding.to_dict() for name, finding in self.controls.items()},
+        }
+
+
+def judge(claim: Claim, measurements: Iterable[Measurement] | Evidence, profile: Profile) -> Judgement:
+    """Judge one claim, before any correction for the number of claims.
+
+    Parameters
+    ----------
+    claim : Claim
+    measurements : iterable of Measurement, or Evidence
+        Of one run; other claims' measurements do not matter.
+    profile : {"quick", "standard", "full"}
+        What the run was measured in. Quick runs show that a workload runs and never judge; neither
+        does a run below the claim's tier.
+
+    Returns
+    -------
+    Judgement
+        Inconclusive, with a warning that says what to run, wherever evidence is missing or a negative
+        control does not come out empty.
+
+    Raises
+    ------
+    UsageError
+        For an unknown profile.
+    """
+    if profile not in PROFILES:
+        raise unknown("profile", profile, PROFILES)
+    evidence = measurements if isinstance(measurements, Evidence) else Evidence(measurements, claim.tier)
+    may_judge = PROFILES.index(profile) >= PROFILES.index(claim.tier)
+    settings = {s.name: _find(s, evidence, claim.least_seeds, may_judge) for s in claim.settings}
+    controls = {c.name: _find(c, evidence, claim.least_seeds, may_judge) for c in claim.controls}
+    deciding = [settings[setting.name] for setting in claim.primary]
+    objections = _failed_controls(controls) if may_judge else [_too_small(claim, profile)]
+    verdict: Verdict = "inconclusive" if objections else combine(deciding)
+    if may_judge and verdict == "inconclusive" and any(0 < finding.n < claim.seeds for finding in deciding):
+        objections.append(f"fewer than the {claim.seeds} registered seeds; run: ics-bench claims {claim.id}")
+    notes = [f"{name}: {text}" for name, finding in (settings | controls).items() for text in finding.warnings]
+    headline = claim.primary[0].name
+    shown = settings[headline]
+    return Judgement(
+        id=claim.id,
+        verdict=verdict,
+        registered=claim.registered,
+        family=claim.family,
+        tier=profile,
+        headline=headline,
+        effect=shown.effect,
+        interval=shown.interval,
+        n=shown.n,
+        unit=shown.unit,
+        p=combined_p(verdict, deciding),
+        warnings=(*objections, *notes),
+        settings=MappingProxyType(settings),
+        controls=MappingProxyType(controls),
+        primary=frozenset(setting.name for setting in claim.primary),
+    )
+
+
+def _find(setting: Setting, evidence: Evidence, seeds: int, may_judge: bool) -> Finding:
+    try:
+        finding = setting.rule.find(evidence, setting.arms, seeds)
+    except MissingEvidenceError as missing:
+        return Finding("inconclusive", warnings=(str(missing),))
+    return finding if may_judge else replace(finding, verdict="inconclusive", p=None)
+
+
+def _too_small(claim: Claim, profile: Profile) -> str:
+    return f"profile {profile} never judges this claim; run: ics-bench claims {claim.id} --profile {claim.tier}"
+
+
+def _failed_controls(controls: Mapping[str, Finding]) -> list[str]:
+    return [
+        f"negative control {name!r} is {finding.verdict}: the measurement may see the effect where there is none"
+        for name, finding in controls.items()
+        if finding.verdict != "supported"
+    ]

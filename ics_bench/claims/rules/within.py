@@ -1,0 +1,91 @@
+"""Theory: a value lies within a tolerance of a closed form, or within bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ics_bench.claims.evidence import Arm, Evidence
+from ics_bench.claims.finding import Finding, MissingEvidenceError, SettingVerdict
+from ics_bench.stats import Interval, t_interval
+
+
+@dataclass(frozen=True)
+class Within:
+    """Supported where the 95 % interval of the mean over seeds lies in the band, refuted where outside.
+
+    Straddling an edge is inconclusive, so that more seeds decide. A seed without a finite value keeps
+    the setting open: theory speaks of a number, and a mean cannot leave one out.
+
+    Parameters
+    ----------
+    metric : str
+    expected, relative_tolerance : float, optional
+        The band ``expected·(1 ± relative_tolerance)``.
+    at_least, at_most : float, optional
+        The band itself, open where one of them is absent. Instead of ``expected``.
+    """
+
+    roles: ClassVar[tuple[str, ...]] = ("subject",)
+    tests: ClassVar[bool] = False
+
+    metric: str
+    expected: float | None = None
+    relative_tolerance: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __post_init__(self) -> None:
+        bounded = self.at_least is not None or self.at_most is not None
+        if (self.expected is None) != (self.relative_tolerance is None) or (self.expected is None) != bounded:
+            raise ValueError("give either expected and relative_tolerance, or at_least, at_most or both")
+        low, high = self.band
+        if not low < high:
+            raise ValueError(f"the band {low:g} … {high:g} is empty")
+
+    @property
+    def band(self) -> Interval:
+        """Values that agree with the claim."""
+        if self.expected is not None and self.relative_tolerance is not None:
+            half = abs(self.expected) * self.relative_tolerance
+            return Interval(self.expected - half, self.expected + half)
+        low = -math.inf if self.at_least is None else self.at_least
+        return Interval(low, math.inf if self.at_most is None else self.at_most)
+
+    def metrics(self) -> tuple[str, ...]:
+        """Name the metric."""
+        return (self.metric,)
+
+    def find(self, evidence: Evidence, arms: Mapping[str, Arm], seeds: int) -> Finding:
+        """Judge one setting on at least ``seeds`` seeds."""
+        found = evidence.by_seed(arms["subject"], self.metric, max(2, seeds))
+        values = {seed: item.value for seed, item in found.items()}
+        lost = [seed for seed, value in values.items() if not math.isfinite(value)]
+        if lost:
+            raise MissingEvidenceError(f"{self.metric} is not finite for seeds {', '.join(map(str, lost))}")
+        interval = t_interval(list(values.values()))
+        verdict: SettingVerdict = "inconclusive"
+        if interval.inside(*self.band):
+            verdict = "supported"
+        elif interval.outside(*self.band):
+            verdict = "refuted"
+        return Finding(
+            verdict,
+            effect=math.fsum(values.values()) / len(values),
+            interval=interval,
+            n=len(values),
+            unit=next(iter(found.values())).unit,
+            target=self._target(),
+            interval_kind="95 % of the mean over seeds",
+            warnings=tuple(dict.fromkeys(text for item in found.values() for text in item.warnings)),
+        )
+
+    def _target(self) -> str:
+        if self.expected is not None and self.relative_tolerance is not None:
+            return f"{self.expected:.4g} ± {100 * self.relative_tolerance:g} %"
+        low, high = self.band
+        if math.isinf(low):
+            return f"at most {high:g}"
+        return f"at least {low:g}" if math.isinf(high) else f"{low:g} … {high:g}"

@@ -1,0 +1,28 @@
+"""Pure functions over numbers: intervals, paired tests, margin and equivalence tests, multiplicity."""
+
+from ics_bench.stats.bootstrap import bca_interval, bootstrap, percentile_interval, resample_counts
+from ics_bench.stats.equivalence import Equivalence, tost
+from ics_bench.stats.interval import Interval, t_interval
+from ics_bench.stats.margin import below_margin, exceeds_margin
+from ics_bench.stats.multiplicity import holm
+from ics_bench.stats.ranks import MedianInterval, median_interval, signed_ranks
+from ics_bench.stats.signflip import SignFlip, sign_flip
+
+__all__ = [
+    "Equivalence",
+    "Interval",
+    "MedianInterval",
+    "SignFlip",
+    "bca_interval",
+    "below_margin",
+    "bootstrap",
+    "exceeds_margin",
+    "holm",
+    "median_interval",
+    "percentile_interval",
+    "resample_counts",
+    "sign_flip",
+    "signed_ranks",
+    "t_interval",
+    "tost",
+]
