@@ -29,8 +29,5 @@ def unknown(thing: str, name: object, options: Iterable[object]) -> UsageError:
     """
     known = [str(option) for option in options]
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-    if near:
-        remedy = f"did you mean {' or '.join(repr(n) for n in near)}?"
-    else:
-        remedy = f"known: {', '.join(known) or 'none'}"
-    return UsageError(f"unknown {thing} {str(name)!r}; {remedy}")
+    meant, all_known = " or ".join(repr(n) for n in near), ", ".join(known) or "none"
+    return UsageError(f"unknown {thing} {str(name)!r}; {f'did you mean {meant}?' if near else f'known: {all_known}'}")

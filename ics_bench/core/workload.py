@@ -166,7 +166,7 @@ class Workload(ABC):
         return None
 
     def applies(self, metric: str, case: Case) -> bool:
-        """Whether a metric means anything for a case; `measure` leaves it out where it does not."""
+        """Whether a metric means anything for a case; where not, `measure` may omit it and nobody tracks it."""
         del metric, case
         return True
 

@@ -62,7 +62,12 @@ class LearningRateCeiling(Workload):
         ),
         Axis("depth", "weight matrices, output layer included", (5,), (5, 10, 20), (2, 5, 10, 20, 50, 100), minimum=2),
         Axis(
-            "norm", "normalization layer", ("none", "batch"), ("none", "batch", "layer", "rms", "group"), registry=NORMS
+            "norm",
+            "normalization layer",
+            ("none", "batch"),
+            ("none", "batch", "layer"),
+            ("none", "batch", "layer", "rms", "group"),
+            registry=NORMS,
         ),
         Axis(
             "norm_position",
@@ -84,15 +89,21 @@ class LearningRateCeiling(Workload):
     flush_denormal = True
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
-        """At standard, the other optimizers at one depth."""
+        """At standard, the other norms and optimizers at one depth."""
         if profile != "standard":
             return ()
-        base = next(iter(self.cases("quick")))
-        return tuple(
-            Case.of({**base, "depth": 10, "norm": norm, "optimizer": optimizer})
+        base = Case.of({**self.cases("quick")[0], "depth": 10})
+        norms = [
+            {"norm": norm, "architecture": architecture}
+            for norm in ("rms", "group")
+            for architecture in ("plain", "residual")
+        ]
+        optimizers = [
+            {"norm": norm, "optimizer": optimizer}
             for optimizer in ("momentum", "adam")
             for norm in ("none", "batch", "layer")
-        )
+        ]
+        return tuple(Case.of({**base, **changes}) for changes in (*norms, *optimizers))
 
     def cost(self, case: Case) -> float:
         """Grow with depth; a norm costs about as much as its linear layer."""

@@ -221,6 +221,13 @@ def test_equivalence(shift, spread, verdict):
     assert judge(rule, evidence, "standard").verdict == verdict
 
 
+@pytest.mark.parametrize(("seeds", "verdict"), [(5, "inconclusive"), (6, "refuted")])
+def test_difference_beyond_the_margin_is_looked_for_on_both_sides(seeds, verdict):
+    evidence = by_seed("accuracy", [0.9] * seeds, norm="batch") + by_seed("accuracy", [0.5] * seeds, norm="none")
+    rule = claim(EQUIVALENT, rule="equivalent", family="training")
+    assert judge(rule, evidence, "standard").verdict == verdict  # twice 2^-5 is more than 5 %
+
+
 findings = st.sampled_from(["supported", "refuted", "inconclusive"])
 
 

@@ -131,7 +131,7 @@ def test_seeds_that_disagree_leave_it_open():
     assert judgement.interval.high == pytest.approx(1.5)
 
 
-@pytest.mark.parametrize(("lowest", "verdict"), [(-3.5, "refuted"), (-2.0, "inconclusive")])
+@pytest.mark.parametrize(("lowest", "verdict"), [(-5, "refuted"), (-3.5, "refuted"), (-3, "inconclusive"), (-2.5, "inconclusive"), (-2, "inconclusive")])
 def test_a_band_is_found_empty_only_where_it_was_tested(lowest, verdict):
     evidence = ceilings(CASE, up_to(0), rates=tuple(r for r in GRID if r > 0.99 * 10**lowest))
     assert rate(0.001, evidence).verdict == verdict

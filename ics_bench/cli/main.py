@@ -1,0 +1,60 @@
+"""Entry point. Asking for help imports nothing but this file, so that it answers at once."""
+
+from __future__ import annotations
+
+import sys
+
+COMMANDS = {
+    "list": "What can be measured, and with what.",
+    "run": "Measure workloads.",
+    "show": "Print a run's tables.",
+    "claims": "Judge the claims: do they hold?",
+    "report": "Write a run's HTML report.",
+    "export": "Write a run's measurements to one file.",
+    "doctor": "What this machine can measure, and what is missing.",
+}
+"""Every command, a file each beside this one, with its line in the help."""
+
+EXIT_CODES = """\
+Exit codes:
+  0  yes
+  1  the answer is no: a verdict differs from the registered one
+  2  could not: bad usage, a missing part, a measurement that failed
+  3  inconclusive
+  130, 143  interrupted by Ctrl-C, SIGTERM; what was measured is kept
+  141  whoever read the output went away
+"""
+
+
+def help_text() -> str:
+    """Help of the command as a whole."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items())
+    return f"""\
+Usage: ics-bench [OPTIONS] COMMAND [ARGS]...
+
+  Benchmarks and regression tests for normalization and initialization in deep
+  networks.
+
+Options:
+  --version  Show the version and exit.
+  --help     Show this message and exit.
+
+Commands:
+{commands}
+
+{EXIT_CODES}"""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    if sys.argv[1:] in ([], ["--help"]):
+        sys.stdout.write(help_text())
+        return
+    from ics_bench.cli.group import run_group
+
+    sys.exit(run_group(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

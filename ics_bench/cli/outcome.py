@@ -1,0 +1,110 @@
+"""What a measuring command shares: the folder, the progress, the interruption and the account at the end."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ics_bench.cli.group import INTERRUPTED, TERMINATED, Terminated
+from ics_bench.cli.progress import progress
+from ics_bench.cli.text import cell, duration, printable, table
+from ics_bench.core import CaseRecord
+from ics_bench.execution.executors import Executor
+from ics_bench.execution.session import Session
+from ics_bench.results.run import Run
+
+_NUMBERS = re.compile(r"\d+(\.\d+)?")
+
+
+def measure(session: Session, executor: Executor) -> Run:
+    """Measure what a session lacks, with a progress bar; on Ctrl-C or SIGTERM, say what is kept and exit."""
+    if session.set_aside:
+        click.echo(
+            f"warning: {session.set_aside} corrupt record(s) set aside in {printable(str(session.folder))}; "
+            "their cases are measured again",
+            err=True,
+        )
+    try:
+        with progress(session.tasks, executor.workers) as listen:
+            return session.measure(executor, listen)
+    except KeyboardInterrupt as stop:
+        folder = shlex.quote(str(session.folder))
+        command = f"ics-bench run --resume --out {folder}"
+        if executor.name != "local":
+            command += f" --executor {executor.name}"
+        if session.header["settings"]["claims"]:
+            command += f" && ics-bench claims --run {folder}"
+        click.echo(
+            f"interrupted: {session.kept()} of {session.planned} cases are kept; to finish: {printable(command)}",
+            err=True,
+        )
+        raise click.exceptions.Exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED) from None
+
+
+def print_tables(run: Run, only: str | None = None) -> None:
+    """Print the summary of each workload with the warnings that its measurements carry."""
+    for name in dict.fromkeys(record.workload for record in run.measured):
+        if only is not None and name != only:
+            continue
+        summary = run.summary(name)
+        records = [record for record in run.measured if record.workload == name]
+        click.echo(f"{printable(name)}: medians over seeds")
+        if summary.held:
+            click.echo(f"at {', '.join(f'{printable(key)}={cell(value)}' for key, value in summary.held)}")
+        click.echo(f"\n{table(summary.columns, summary.rows)}\n")
+        warnings = _warnings(records)
+        for text, cases in warnings:
+            click.echo(f"warning ({_count(cases, 'case')}): {printable(text)}")
+        if warnings:
+            click.echo()
+
+
+def print_account(run: Run) -> None:
+    """Print how many cases were measured, skipped and failed, why, and where the records are."""
+    parts = [f"{len(run.measured)} measured", f"{len(run.skipped)} skipped", f"{len(run.failed)} failed"]
+    seconds = sum(record.seconds for record in run.records)
+    missing = len(run.header["plan"]) - len(run.records)
+    if missing:
+        parts.append(f"{missing} not yet measured")
+    click.echo(f"{_count(len(run.header['plan']), 'case')}: {', '.join(parts)}; {duration(seconds)} of measuring")
+    for status, records in (("skipped", run.skipped), ("FAILED", run.failed)):
+        for record in records:
+            click.echo(
+                f"{status}  {printable(record.workload)} {printable(record.case.id)}: {printable(record.reason)}"
+            )
+    click.echo(f"run     {printable(str(run.folder))}")
+
+
+def write_report(runs: list[Run], out: Path) -> Path:
+    """Write the HTML report of runs, with the verdicts that they carry."""
+    from ics_bench.api import judge
+    from ics_bench.report import write_report as write
+
+    verdicts: dict[str, Any] = {}
+    for run in runs:
+        for judgement in judge(run):
+            known = verdicts.get(judgement.id)
+            if known is None or known.verdict == "inconclusive":
+                verdicts[judgement.id] = judgement
+    return write(runs, out, list(verdicts.values()))
+
+
+def _warnings(records: Iterable[CaseRecord]) -> list[tuple[str, int]]:
+    """Distinct warnings, each with its number of cases; those that differ in numbers alone count as one."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        for text in dict.fromkeys(text for m in record.measurements for text in m.warnings):
+            found.setdefault(_NUMBERS.sub("#", text), []).append(text)
+    return [
+        (texts[0] if len(set(texts)) == 1 else f"{texts[0]}, and others with other numbers", len(texts))
+        for texts in found.values()
+    ]
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Runs cases: in this process or in local processes."""

@@ -1,0 +1,1 @@
+"""Figures, one file each: what it needs and how it is drawn."""

@@ -1,0 +1,124 @@
+"""Judgements as the page shows them, beside what the catalogue says of their claims."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ics_bench.claims import Claim, Finding, Judgement, load_catalogue
+from ics_bench.report import text
+from ics_bench.report.tables import MISSING
+from ics_bench.stats import Interval
+
+SIGNS = {"supported": "✓", "refuted": "✗", "setting-dependent": "◐", "inconclusive": "?"}
+"""Verdicts are told apart without colour."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingView:
+    """One setting, or one control, of a claim."""
+
+    name: str
+    role: str
+    verdict: str
+    effect: str
+    interval: str
+    target: str
+    n: int
+    p: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """One claim with its verdict."""
+
+    id: str
+    statement: str
+    section: str
+    definition: str
+    source: str
+    caveat: str
+    verdict: str
+    registered: str
+    as_registered: bool
+    headline: str
+    target: str
+    effect: str
+    interval: str
+    n: int
+    p: str
+    warnings: tuple[str, ...]
+    settings: tuple[SettingView, ...]
+
+
+def view_judgements(judgements: Sequence[Judgement]) -> list[VerdictView]:
+    """Join judgements with the catalogue; a claim that it does not hold keeps its id alone."""
+    claims = {claim.id: claim for claim in load_catalogue()} if judgements else {}
+    return [_view(judgement, claims.get(judgement.id)) for judgement in judgements]
+
+
+def tally(judgements: Iterable[Judgement]) -> list[tuple[str, int]]:
+    """Count the verdicts, in the order of `SIGNS`; those that do not occur are left out."""
+    found = [judgement.verdict for judgement in judgements]
+    return [(verdict, found.count(verdict)) for verdict in SIGNS if verdict in found]
+
+
+def _view(judgement: Judgement, claim: Claim | None) -> VerdictView:
+    adjusted = "" if judgement.p_adjusted is None else f", {_p(judgement.p_adjusted)} corrected"
+    return VerdictView(
+        id=judgement.id,
+        statement=claim.statement if claim else "",
+        section=claim.section if claim else "",
+        definition=claim.definition if claim else "",
+        source=claim.source if claim else "",
+        caveat=claim.caveat if claim else "",
+        verdict=judgement.verdict,
+        registered=judgement.registered,
+        as_registered=judgement.as_registered,
+        headline=judgement.headline,
+        target=judgement.settings[judgement.headline].target if judgement.headline in judgement.settings else "",
+        effect=_quantity(judgement.effect, judgement.unit),
+        interval=_interval(judgement.interval),
+        n=judgement.n,
+        p="" if judgement.p is None else _p(judgement.p) + adjusted,
+        warnings=judgement.warnings,
+        settings=tuple(_settings(judgement)),
+    )
+
+
+def _settings(judgement: Judgement) -> Iterable[SettingView]:
+    groups: tuple[tuple[str, Mapping[str, Finding]], ...] = (
+        ("", judgement.settings),
+        ("negative control", judgement.controls),
+    )
+    for role, findings in groups:
+        for name, found in findings.items():
+            yield SettingView(
+                name=name,
+                role=role or ("primary" if name in judgement.primary else "shown beside"),
+                verdict=found.verdict,
+                effect=_quantity(found.effect, found.unit),
+                interval=" ".join(filter(None, (_interval(found.interval), found.interval_kind))),
+                target=found.target,
+                n=found.n,
+                p="" if found.p is None else _p(found.p),
+                warnings=found.warnings,
+            )
+
+
+def _quantity(value: float, unit: str) -> str:
+    if math.isnan(value):
+        return MISSING
+    return text.number(value, 3) if unit == "1" else f"{text.number(value, 3)} {unit}"
+
+
+def _interval(interval: Interval) -> str:
+    if math.isnan(interval.low) or math.isnan(interval.high) or interval.low == interval.high:
+        return ""
+    return f"{text.number(interval.low, 3)} to {text.number(interval.high, 3)}"
+
+
+def _p(value: float) -> str:
+    return f"p {'<' if value < 1e-4 else '='} {max(value, 1e-4):.2g}"

@@ -1,0 +1,300 @@
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from asv_runner.benchmarks._base import get_setup_cache_key
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ics_bench.asv import TimeSuite, TrackSuite
+from ics_bench.asv.declaration import require_as_discovered
+from ics_bench.asv.tracking import trackable, tracked_unit
+from ics_bench.core import Axis, Metric, UsageError, Workload
+from ics_bench.workloads import WORKLOADS
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+
+ACCURACY = Metric("accuracy", "1", "higher", "seeded")
+LOSS = Metric("loss", "nat", "lower", "seeded")
+
+
+def workload(**changes):
+    """A registered workload of two cases and four metrics."""
+
+    class Small(Workload):
+        name = "small"
+        version = 1
+        summary = "for these tests"
+        metrics = (
+            ACCURACY,
+            LOSS,
+            Metric("mean", "1", "neutral", "seeded"),
+            Metric("more", "1", "lower", "seeded", "", False),
+        )
+        axes = (Axis("size", "how large", quick=(1, 2, 4)),)
+        seeds: ClassVar = {"quick": 3, "standard": 5, "full": 5}
+
+        def cost(self, case):
+            return case["size"]
+
+        def measure(self, case, seeds, device):
+            for seed in seeds:
+                yield self.measurement(case, seed, "loss", case["size"] + seed)
+
+    for name, value in changes.items():
+        setattr(Small, name, value)
+    return WORKLOADS.add(Small())
+
+
+def suite(base=TrackSuite, *, named=None, **attributes):
+    return type("Suite", (base,), {"workload": named or workload(), **attributes})
+
+
+def tracks(found):
+    return {name for name in dir(found) if name.startswith("track_") and getattr(found, name) is not None}
+
+
+def discover(folder):
+    """List benchmarks as asv does, in a fresh process, and whether that imported torch."""
+    script = (
+        "import sys, asv_runner.discovery as d\n"
+        "d.list_benchmarks(sys.argv[1], sys.stdout)\n"
+        "print('torch' in sys.modules, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", script, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    return {found["name"]: found for found in json.loads(done.stdout)}, done.stderr.strip() == "True"
+
+
+def test_discovering_our_benchmarks_imports_no_torch():
+    found, torch_imported = discover(BENCHMARKS)
+    assert not torch_imported
+    modules = {name.split(".")[0] for name in found}
+    assert modules == {"init_scale", "kernel_throughput", "lr_ceiling"}
+
+
+def test_each_of_our_suites_has_a_cache_of_its_own():
+    found, _ = discover(BENCHMARKS)
+    suites = {name.rpartition(".")[0] for name in found if ".track_" in name}
+    keys = {found[name]["setup_cache_key"] for name in found if ".track_" in name}
+    assert len(keys) == len(suites) > 1
+
+
+def test_our_benchmarks_are_unrolled_into_few_processes():
+    found, _ = discover(BENCHMARKS)
+    combinations = sum(math.prod(len(values) for values in one["params"]) for one in found.values())
+    assert combinations <= 400
+
+
+def test_headline_metrics_with_a_direction_are_tracked():
+    assert tracks(suite()) == {"track_accuracy", "track_loss"}
+
+
+def test_other_metrics_are_tracked_when_named():
+    assert tracks(suite(metrics=("more",))) == {"track_more"}
+
+
+def test_a_suite_derived_from_another_tracks_what_it_names_itself():
+    parent = suite()
+    assert tracks(suite(parent, metrics=("loss",))) == {"track_loss"}
+
+
+def test_a_benchmark_that_the_author_wrote_is_kept():
+    def track_loss(self, outcome, case):
+        return 7.0
+
+    assert suite(track_loss=track_loss).track_loss is track_loss
+
+
+def test_params_are_the_cases_that_the_metric_applies_to():
+    named = workload(applies=lambda self, metric, case: metric != "loss" or case["size"] > 1)
+    found = suite(named=named, cases={"size": [1, 2]})
+    assert found.track_accuracy.params == ["size=1", "size=2"]
+    assert found.track_loss.params == ["size=2"]
+
+
+def test_suites_made_by_one_line_have_caches_of_their_own():
+    keys = set()
+    for name in ("One", "Two"):
+        made = type(name, (TrackSuite,), {"workload": workload()})
+        keys.add(get_setup_cache_key(made().setup_cache))
+    child = type("Child", (made,), {})
+    keys.add(get_setup_cache_key(child().setup_cache))
+    assert len(keys) == 3
+
+
+def test_the_base_classes_bring_no_benchmarks_of_their_own(tmp_path):
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(
+        "from ics_bench.asv import TimeSuite, TrackSuite\nclass Base(TrackSuite): pass\n"
+    )
+    assert discover(folder)[0] == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": 2},
+        {"seeds": {"quick": 4, "standard": 5, "full": 5}},
+        {"axes": (Axis("size", "how large", quick=(1, 2)),)},
+        {"metrics": (ACCURACY, Metric("loss", "bit", "lower", "seeded"))},
+        {"metrics": (ACCURACY, Metric("loss", "nat", "higher", "seeded"))},
+        {"metrics": (ACCURACY, Metric("loss", "nat", "lower", "seeded", asv_ceiling=9.0))},
+    ],
+)
+def test_a_changed_meaning_changes_the_version(changes):
+    assert suite(named=workload(**changes)).track_loss.version != suite().track_loss.version
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"summary": "other words"},
+        {"metrics": (Metric("loss", "nat", "lower", "seeded", "other words"), Metric("new", "1", "lower", "seeded"))},
+        {"measure": lambda self, case, seeds, device: iter(())},
+    ],
+)
+def test_an_edit_that_changes_no_meaning_keeps_the_version(changes):
+    assert suite(named=workload(**changes)).track_loss.version == suite().track_loss.version
+
+
+def test_metrics_have_versions_of_their_own():
+    assert suite().track_loss.version != suite().track_accuracy.version
+
+
+def test_setup_cache_measures_every_case_on_every_seed():
+    outcome = suite(seeds=2)().setup_cache()
+    assert outcome["values"] == {
+        "size=1": {"loss": [1.0, 2.0]},
+        "size=2": {"loss": [2.0, 3.0]},
+        "size=4": {"loss": [4.0, 5.0]},
+    }
+    assert not outcome["failed"]
+    assert not outcome["skipped"]
+
+
+def test_a_metric_that_was_not_measured_fails():
+    found = suite()()
+    with pytest.raises(ValueError, match="accuracy was not measured"):
+        found.track_accuracy(found.setup_cache(), "size=1")
+
+
+def test_a_failed_case_fails_with_its_reason():
+    def measure(self, case, seeds, device):
+        raise ZeroDivisionError("on purpose")
+
+    found = suite(named=workload(measure=measure))()
+    with pytest.raises(RuntimeError, match="on purpose"):
+        found.track_loss(found.setup_cache(), "size=1")
+
+
+@given(st.lists(st.floats(0.001, 1e6), min_size=1), st.floats(1.1, 1e3))
+def test_a_better_value_is_tracked_as_a_lower_one(values, factor):
+    more = [value * factor for value in values]
+    assert trackable(ACCURACY, more) < trackable(ACCURACY, values)
+    assert trackable(LOSS, more) > trackable(LOSS, values)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=9), st.randoms())
+def test_the_order_of_the_seeds_does_not_matter(values, random):
+    shuffled = random.sample(values, len(values))
+    assert trackable(LOSS, shuffled) == trackable(LOSS, values)
+
+
+@given(st.lists(st.floats(), min_size=1))
+def test_what_is_tracked_is_finite_and_not_negative(values):
+    try:
+        tracked = trackable(LOSS, values)
+    except ValueError:
+        return
+    assert math.isfinite(tracked)
+    assert tracked >= 0
+
+
+@pytest.mark.parametrize("values", [[math.nan], [math.nan, 1.0, 2.0], [math.inf], [-1.0], []])
+def test_what_asv_cannot_hold_raises(values):
+    with pytest.raises(ValueError, match="loss"):
+        trackable(LOSS, values)
+
+
+def test_a_declared_ceiling_stands_in_for_infinity():
+    steps = Metric("steps", "step", "lower", "seeded", asv_ceiling=1000.0)
+    assert trackable(steps, [10.0, math.inf, math.inf]) == 1000.0
+    assert trackable(steps, [10.0, 20.0, math.inf]) == 20.0
+
+
+def test_units_of_reciprocals_say_so():
+    assert tracked_unit(LOSS) == "nat"
+    assert tracked_unit(ACCURACY) == "1/accuracy"
+    assert tracked_unit(Metric("bandwidth", "GB/s", "higher", "timing")) == "1/(GB/s)"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"metrics": ("mean",)}, "no direction"),
+        ({"metrics": ("los",)}, "did you mean 'loss'"),
+        ({"cases": {"sise": 1}}, "did you mean 'size'"),
+        ({"norm": "batch"}, "norm"),
+        ({"profile": "fast"}, "profile"),
+        ({"seeds": 0}, "seeds=0"),
+    ],
+)
+def test_a_wrong_declaration_is_refused_at_once(attributes, message):
+    with pytest.raises(UsageError, match=message):
+        suite(**attributes)
+
+
+def test_an_unknown_workload_is_refused():
+    with pytest.raises(UsageError, match="did you mean 'init_scale'"):
+        suite(named="init_scael")
+
+
+def test_the_case_of_median_cost_is_timed_on_its_first_seed():
+    timed = suite(TimeSuite)
+    assert (timed.task.case.id, timed.task.seeds) == ("size=2", (0,))
+
+
+def test_a_workload_that_measures_time_is_not_timed():
+    with pytest.raises(UsageError, match="measures time itself"):
+        suite(TimeSuite, named=workload(exclusive=True))
+
+
+def test_a_timed_case_that_cannot_run_here_is_skipped():
+    timed = suite(TimeSuite, named=workload(skip=lambda self, case, device: "no such thing here"))
+    with pytest.raises(NotImplementedError, match="no such thing"):
+        timed().setup()
+
+
+@pytest.fixture
+def discovered(tmp_path, monkeypatch):
+    """What asv wrote when it discovered `suite()` as ``benchmarks.x.Suite``."""
+    monkeypatch.setenv("ASV_CONF_DIR", str(tmp_path))
+    (tmp_path / "asv.conf.json").write_text('{\n  // where results go\n  "results_dir": "kept"\n}')
+    (tmp_path / "kept").mkdir()
+    listed = {"version": 2, "x.Suite.track_loss": {"version": suite().track_loss.version}}
+    (tmp_path / "kept/benchmarks.json").write_text(json.dumps(listed))
+
+
+@pytest.mark.usefixtures("discovered")
+def test_a_commit_that_declares_what_was_discovered_is_measured():
+    found = suite(__module__="benchmarks.x")
+    assert found().setup_cache()["values"]
+
+
+@pytest.mark.usefixtures("discovered")
+def test_a_commit_that_declares_something_else_is_not_measured():
+    found = suite(__module__="benchmarks.x", named=workload(version=2))
+    with pytest.raises(UsageError, match=r"x\.Suite\.track_loss is declared otherwise"):
+        found().setup_cache()
+
+
+def test_outside_asv_nothing_is_compared(monkeypatch):
+    monkeypatch.delenv("ASV_CONF_DIR", raising=False)
+    require_as_discovered(suite(), {"track_loss": "whatever"})

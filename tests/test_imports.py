@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {"torch", "pandas", "numpy", "scipy", "sklearn", "rich", "plotly", "jinja2"}
+
+
+def imported_by(code: str, *arguments: str) -> set[str]:
+    """Top-level packages in ``sys.modules`` after running ``code``."""
+    report = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr))"
+    command = [sys.executable, "-c", f"{report}\n{code}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return {name.partition(".")[0] for name in done.stderr.split()}
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    assert not imported_by("import ics_bench") & (HEAVY | {"click"})
+
+
+def test_help_imports_nothing_but_the_entry_point():
+    found = imported_by("from ics_bench.cli.main import main; main()", "--help")
+    assert not found & (HEAVY | {"click", "psutil"})
+    assert "ics_bench" in found
+
+
+@pytest.mark.parametrize("arguments", [("run", "--help"), ("list",), ("list", "norms", "--json"), ("show", "--help")])
+def test_help_of_a_command_and_lists_import_no_torch(arguments):
+    found = imported_by("from ics_bench.cli.group import run_group; run_group(sys.argv[1:])", *arguments)
+    assert not found & {"torch", "pandas", "plotly", "sklearn"}
+
+
+def test_workload_modules_import_no_torch():
+    code = "from ics_bench.workloads import WORKLOADS, load_workload\n"
+    found = imported_by(code + "for name in WORKLOADS.builtin(): load_workload(name).cases('full')")
+    assert not found & {"torch", "pandas"}
+
+
+def test_imports_point_one_way():
+    linter = Path(sys.executable).with_name("lint-imports")
+    if not linter.exists():
+        pytest.skip("import-linter is not installed here: pip install 'ics-bench[test]'")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
