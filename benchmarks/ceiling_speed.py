@@ -26,6 +26,8 @@ from typing import Any
 
 import click
 
+from ics_bench.execution.isolation import keep_freed_memory
+
 SEEDS = 5
 ARMS = [(depth, norm) for depth in (20, 10, 5) for norm in ("batch", "layer", "none")]
 WAYS = ("plain", "processes", "batching", "dropping", "search")
@@ -185,7 +187,7 @@ def main(seeds: int, depths: tuple[int, ...], json_file: Path | None) -> None:
     times: dict[str, float] = {}
     results: dict[str, list[Result]] = {}
     environment = fingerprint()
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=keep_freed_memory) as pool:
         rate = gemm_rate(pool, workers)
         for way in WAYS:
             times[way], results[way] = timed(way, arms, seeds, pool)

@@ -61,7 +61,10 @@ def group() -> None:
 
 
 def run_group(arguments: Sequence[str]) -> int:
-    """Run the command line and return its exit code. Errors are one line on stderr, never a traceback."""
+    """Run the command line and return its exit code. Errors are one line on stderr.
+
+    Only what nobody foresaw, in here or in a plug-in, comes with its traceback.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -86,7 +89,7 @@ def run_group(arguments: Sequence[str]) -> int:
         return READER_GONE
     except Exception as error:
         traceback.print_exc()
-        return _could_not(f"a bug in ics-bench, please report it: {type(error).__name__}: {error}")
+        return _could_not(f"unexpected {type(error).__name__}: {error}; the lines above say where")
     return code if isinstance(code, int) else 0
 
 

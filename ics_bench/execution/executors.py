@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ics_bench.core import CaseRecord, UsageError
 from ics_bench.core.environment import usable_cores
+from ics_bench.execution.isolation import keep_freed_memory
 from ics_bench.execution.perform import failure, perform
 from ics_bench.execution.plan import Task
 from ics_bench.workloads import load_workload
@@ -156,6 +157,7 @@ def _prepare_worker() -> None:
     """Leave Ctrl-C to the parent, end when the parent is gone, and keep numpy to one thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    keep_freed_memory()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is imported, which is later
     parent = multiprocessing.parent_process()
     if parent is not None:

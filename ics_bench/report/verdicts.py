@@ -100,7 +100,7 @@ def _settings(judgement: Judgement) -> Iterable[SettingView]:
                 role=role or ("primary" if name in judgement.primary else "shown beside"),
                 verdict=found.verdict,
                 effect=_quantity(found.effect, found.unit),
-                interval=" ".join(filter(None, (_interval(found.interval), found.interval_kind))),
+                interval=_interval(found.interval, found.interval_kind),
                 target=found.target,
                 n=found.n,
                 p="" if found.p is None else _p(found.p),
@@ -114,10 +114,10 @@ def _quantity(value: float, unit: str) -> str:
     return text.number(value, 3) if unit == "1" else f"{text.number(value, 3)} {unit}"
 
 
-def _interval(interval: Interval) -> str:
+def _interval(interval: Interval, kind: str = "") -> str:
     if math.isnan(interval.low) or math.isnan(interval.high) or interval.low == interval.high:
         return ""
-    return f"{text.number(interval.low, 3)} to {text.number(interval.high, 3)}"
+    return f"{text.number(interval.low, 3)} to {text.number(interval.high, 3)}{f' ({kind})' if kind else ''}"
 
 
 def _p(value: float) -> str:

@@ -25,6 +25,8 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 class Hidden(nn.Module):
     """Linear → norm → activation (``before``) or linear → activation → norm (``after``)."""
 
+    any_leading_axes = True
+
     def __init__(
         self, fan_in: int, width: int, norm_layer: NormLayer, activation: str, norm_position: NormPosition
     ) -> None:
@@ -43,6 +45,8 @@ class Hidden(nn.Module):
 
 class Residual(nn.Module):
     """x + linear(activation(norm(x))), the pre-activation order of He et al. 2016; or norm last of the two."""
+
+    any_leading_axes = True
 
     def __init__(self, width: int, norm_layer: NormLayer, activation: str, norm_position: NormPosition) -> None:
         super().__init__()
@@ -77,6 +81,9 @@ class MLP(nn.Module):
         Fills every linear layer, in order, from one generator: nets that differ in their norm alone
         draw the same weights.
     """
+
+    any_leading_axes = True
+    """Forward treats input with further leading axes alike, so that replicas can be stacked along one."""
 
     def __init__(
         self,

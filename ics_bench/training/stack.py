@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
+from ics_bench.training.lifted import lift
+
 State = dict[str, torch.Tensor]
 
-AGREEMENT = {torch.float32: 1e-3, torch.float64: 1e-9}
-"""Relative difference between a stacked and a single pass beyond which the stacked one is not trusted.
+AGREEMENT = {torch.float32: 1e-3, torch.float64: 1e-6}
+"""Relative difference between replicas run together and alone beyond which the former is not trusted.
 
 Far above rounding, far below what a wrong statistic does."""
+
+Mode = Literal["lifted", "vmap", "looped"]
 
 
 class Stack:
     """Modules of one architecture, run together.
-
-    With ``looped=False`` one pass of `torch.func.vmap` serves all replicas. With ``looped=True`` each
-    replica is run by its own copy of the module, with its own random state: for modules that vmap
-    cannot take, such as those that branch on values, draw random numbers or keep state in attributes.
 
     Parameters
     ----------
@@ -33,21 +33,33 @@ class Stack:
     seeds : sequence of int
         Seed of each replica's random state; used when looped.
     device : torch.device
-    looped : bool
+    mode : {"lifted", "vmap", "looped"}
+        *lifted*: one pass of a copy whose layers take a replica axis. *vmap*: one pass of
+        `torch.func.vmap`. *looped*: each replica is run by its own copy of the module, with its own
+        random state, as modules need that branch on values, draw random numbers or keep state in
+        attributes. See `choose_mode`.
+
+    Raises
+    ------
+    ValueError
+        If ``mode`` is lifted and a layer has no lifted form.
     """
 
     def __init__(
-        self, modules: Sequence[nn.Module], seeds: Sequence[int], device: torch.device, looped: bool = False
+        self, modules: Sequence[nn.Module], seeds: Sequence[int], device: torch.device, mode: Mode = "vmap"
     ) -> None:
         parameters, buffers = stack_module_state(list(modules))
         self.parameters: State = {k: v.detach().to(device).requires_grad_() for k, v in parameters.items()}
         self.buffers: State = {k: v.detach().to(device) for k, v in buffers.items()}
-        self.looped = looped
-        if looped:
+        self.mode = mode
+        if mode == "looped":
             self.modules = [copy.deepcopy(module).to(device) for module in modules]
             self.random_states = [_random_state(seed) for seed in seeds]
-        else:
-            self.modules = [copy.deepcopy(modules[0]).to(device)]
+            return
+        together = lift(modules[0]) if mode == "lifted" else copy.deepcopy(modules[0])
+        if together is None:
+            raise ValueError("a layer has no lifted form; use mode 'vmap'")
+        self.modules = [together.to(device)]
 
     def __len__(self) -> int:
         return len(next(iter(self.parameters.values())))
@@ -113,7 +125,7 @@ class Stack:
         """Go on with the replicas in ``index`` alone."""
         parameters, self.buffers = self._select(index)
         self.parameters = {k: v.detach().requires_grad_() for k, v in parameters.items()}
-        if self.looped:
+        if self.mode == "looped":
             self.modules = [self.modules[i] for i in index.tolist()]
             self.random_states = [self.random_states[i] for i in index.tolist()]
 
@@ -130,7 +142,7 @@ class Stack:
         self, parameters: State, buffers: State, x: torch.Tensor, training: bool, which: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Logits ``(R, B, classes)``; in training, buffers are updated, whether in place or replaced."""
-        if self.looped:
+        if self.mode == "looped":
             places = range(len(self)) if which is None else which.tolist()
             results = [
                 self._forward_one(place, _slice(parameters, i), _slice(buffers, i), x[i], training)
@@ -139,7 +151,8 @@ class Stack:
             logits = torch.stack([result[0] for result in results])
             updated = {k: torch.stack([result[1][k] for result in results]) for k in buffers}
         else:
-            logits, updated = vmap(_call(self.modules[0].train(training)))(parameters, buffers, x)
+            call = _call(self.modules[0].train(training))
+            logits, updated = (call if self.mode == "lifted" else vmap(call))(parameters, buffers, x)
         if training:
             self.buffers = {k: v.detach() for k, v in updated.items()}
         return logits
@@ -176,8 +189,10 @@ def _random_state(seed: int) -> torch.Tensor:
     return torch.Generator().manual_seed(seed).get_state()
 
 
-def why_not_vmap(modules: Sequence[nn.Module], x: torch.Tensor, y: torch.Tensor) -> str | None:
-    """Try training passes, an evaluation and the dropping of a replica both ways; say why vmap will not do, if so.
+def choose_mode(modules: Sequence[nn.Module], x: torch.Tensor, y: torch.Tensor) -> tuple[Mode, str]:
+    """Find the fastest mode that computes what the modules compute alone.
+
+    Each mode is tried on training passes, an evaluation and the dropping of a replica, and compared.
 
     Parameters
     ----------
@@ -186,22 +201,44 @@ def why_not_vmap(modules: Sequence[nn.Module], x: torch.Tensor, y: torch.Tensor)
     x, y : Tensor ``(2, B, *features)``, ``(2, B)``
         A batch for each.
 
+    Returns
+    -------
+    mode : {"lifted", "vmap", "looped"}
+    reason : str
+        Why the modules must be looped over; empty otherwise.
+
     Raises
     ------
     Exception
         Whatever the module itself raises when it runs alone.
     """
-    seeds = range(len(modules))
-    alone = _passes(Stack(modules, seeds, x.device, looped=True), x, y)
-    try:
-        together = _passes(Stack(modules, seeds, x.device), x, y)
-    except Exception as error:
-        return f"torch.func.vmap cannot run it ({_first_line(error)})"
-    tolerance = AGREEMENT.get(x.dtype, 1e-2)
-    for one, other in zip(alone, together, strict=True):
-        if not torch.allclose(one, other, rtol=tolerance, atol=tolerance, equal_nan=True):
-            return "under torch.func.vmap it computes something else than alone"
-    return None
+    alone = _passes(Stack(modules, (0, 1), x.device, "looped"), x, y)
+    reason = ""
+    modes: tuple[Mode, ...] = ("lifted", "vmap") if lift(modules[0]) is not None else ("vmap",)
+    for mode in modes:
+        try:
+            together = _passes(Stack(modules, (0, 1), x.device, mode), x, y)
+        except Exception as error:
+            reason = f"torch.func.vmap cannot run it ({_first_line(error)})"
+            continue
+        if _agree(alone, together, AGREEMENT.get(x.dtype, 1e-2)):
+            return mode, ""
+        reason = "under torch.func.vmap it computes something else than alone"
+    return "looped", reason
+
+
+def _agree(alone: list[torch.Tensor], together: list[torch.Tensor], tolerance: float) -> bool:
+    """Compare tensors, each at its own scale, but none below ``tolerance`` of the largest.
+
+    A bias in front of a batch norm has a gradient of zero, and rounding alone decides what is computed.
+    """
+    scales = [tensor.abs().max() for tensor in alone]
+    floor = tolerance * torch.stack(scales).max()
+    return all(
+        one.shape == other.shape
+        and torch.allclose(one, other, rtol=0.0, atol=float(tolerance * torch.maximum(scale, floor)), equal_nan=True)
+        for one, other, scale in zip(alone, together, scales, strict=True)
+    )
 
 
 def _passes(stack: Stack, x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
@@ -211,16 +248,10 @@ def _passes(stack: Stack, x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor
         stack.keep(kept)
         for _ in range(2):
             losses, gradients = stack.losses_and_gradients(x[kept], y[kept])
-            results += [losses, *(_normalized(gradient) for gradient in gradients)]
+            results += [losses, *gradients]
         with torch.no_grad():
-            logits = stack._forward(stack.parameters, stack.buffers, x[kept], training=False)
-        results.append(_normalized(logits))
+            results.append(stack._forward(stack.parameters, stack.buffers, x[kept], training=False))
     return results
-
-
-def _normalized(value: torch.Tensor) -> torch.Tensor:
-    """Divide by the largest magnitude: agreement is relative to a tensor's own scale."""
-    return value / value.abs().amax().clamp_min(torch.finfo(value.dtype).tiny)
 
 
 def _first_line(error: Any) -> str:

@@ -11,7 +11,7 @@ from torch import nn
 from ics_bench.core import derive_seed
 from ics_bench.training.optimizers import StackedOptimizer, optimizer_class
 from ics_bench.training.recipe import Needed, Problem, Recipe, Replica, Trajectory
-from ics_bench.training.stack import Stack, why_not_vmap
+from ics_bench.training.stack import Mode, Stack, choose_mode
 
 MEMORY_BUDGET = 2 << 30
 """Bytes that replicas trained together may take; a constant, so that batches never depend on the machine."""
@@ -23,7 +23,7 @@ def train(
     recipe: Recipe,
     needed: Needed | None = None,
     memory_budget: int = MEMORY_BUDGET,
-    looped: bool | None = None,
+    mode: Mode | None = None,
 ) -> list[Trajectory]:
     """Train replicas together and return what became of each, in the order given.
 
@@ -40,8 +40,9 @@ def train(
         diverges or spends the budget.
     memory_budget : int
         Bytes; replicas beyond it are trained in further chunks.
-    looped : bool, optional
-        Train one by one. By default only where vmap cannot take the module, with a warning in every
+    mode : {"lifted", "vmap", "looped"}, optional
+        How replicas are run together; by default the fastest that computes the same, see
+        `ics_bench.training.stack.choose_mode`. Looping over replicas leaves a warning in every
         trajectory.
 
     Raises
@@ -59,17 +60,16 @@ def train(
         modules = {seed: problem.build(seed) for seed in dict.fromkeys(r.seed for r in replicas)}
     orders = {seed: data_order(problem, recipe, seed) for seed in modules}
     warning = ""
-    if looped is None:
+    if mode is None:
         trial = (list(modules) * 2)[:2]
         index = torch.stack([orders[seed][0] for seed in trial])
-        reason = why_not_vmap([modules[s] for s in trial], problem.x[index], problem.y[index])
-        looped = reason is not None
+        mode, reason = choose_mode([modules[s] for s in trial], problem.x[index], problem.y[index])
         warning = f"trained one replica at a time: {reason}" if reason else ""
     trajectories = [Trajectory(replica, warnings=(warning,) if warning else ()) for replica in replicas]
     size = max(1, memory_budget // bytes_per_replica(problem, recipe, next(iter(modules.values()))))
     for start in range(0, len(replicas), size):
         chunk = trajectories[start : start + size]
-        _Chunk(problem, recipe, chunk, trajectories, modules, orders, looped, needed).run()
+        _Chunk(problem, recipe, chunk, trajectories, modules, orders, mode, needed).run()
     return trajectories
 
 
@@ -100,7 +100,7 @@ def bytes_per_replica(problem: Problem, recipe: Recipe, module: nn.Module) -> in
         return tensor
 
     index = torch.arange(recipe.batch_size, device=problem.x.device)
-    stack = Stack([module], [0], problem.x.device, looped=True)
+    stack = Stack([module], [0], problem.x.device, "looped")
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         stack._forward(stack.parameters, stack.buffers, problem.x[index][None], training=True)
     states = 2 + optimizer_class(recipe.optimizer).STATE
@@ -118,7 +118,7 @@ class _Chunk:
         everything: list[Trajectory],
         modules: dict[int, nn.Module],
         orders: dict[int, torch.Tensor],
-        looped: bool,
+        mode: Mode,
         needed: Needed | None,
     ) -> None:
         self.problem, self.recipe, self.everything, self.needed = problem, recipe, everything, needed
@@ -126,7 +126,7 @@ class _Chunk:
         seeds = [trajectory.replica.seed for trajectory in chunk]
         draws = [derive_seed(problem.order_seed(seed), "forward") for seed in seeds]
         device = problem.x.device
-        self.stack = Stack([modules[seed] for seed in seeds], draws, device, looped)
+        self.stack = Stack([modules[seed] for seed in seeds], draws, device, mode)
         self.optimizer: StackedOptimizer = optimizer_class(recipe.optimizer)()
         self.orders = torch.stack([orders[seed] for seed in seeds])
         rates = [trajectory.replica.learning_rate for trajectory in chunk]

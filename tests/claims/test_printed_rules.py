@@ -131,7 +131,10 @@ def test_seeds_that_disagree_leave_it_open():
     assert judgement.interval.high == pytest.approx(1.5)
 
 
-@pytest.mark.parametrize(("lowest", "verdict"), [(-5, "refuted"), (-3.5, "refuted"), (-3, "inconclusive"), (-2.5, "inconclusive"), (-2, "inconclusive")])
+@pytest.mark.parametrize(
+    ("lowest", "verdict"),
+    [(-5, "refuted"), (-3.5, "refuted"), (-3, "inconclusive"), (-2.5, "inconclusive"), (-2, "inconclusive")],
+)
 def test_a_band_is_found_empty_only_where_it_was_tested(lowest, verdict):
     evidence = ceilings(CASE, up_to(0), rates=tuple(r for r in GRID if r > 0.99 * 10**lowest))
     assert rate(0.001, evidence).verdict == verdict
@@ -182,7 +185,7 @@ def test_an_even_split_is_no_majority():
     assert judgement.effect == pytest.approx(0.0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.sampled_from(GRID[2:-1]), min_size=11, max_size=11))
 def test_interval_holds_the_ceiling_and_unit_of_rate_does_not_matter(tops):
     judgement = rate(0.1, ceilings(CASE, lambda r, seed: r <= tops[seed] * 1.001))

@@ -138,6 +138,14 @@ def test_cuda_without_a_gpu(command):
     assert not Path("r").exists()
 
 
+def test_a_plug_in_that_breaks_where_nobody_foresaw(command):
+    done = command("run", "plugin_workloads:UNPLANNED", "--out", "r")
+    assert (done.code, done.out) == (2, "")
+    assert "plugin_workloads.py" in done.err
+    assert done.err.splitlines()[-1].startswith("error: unexpected ZeroDivisionError: no cases today")
+    assert not Path("r").exists()
+
+
 def test_a_working_folder_that_is_gone(process, workplace):
     popen = process("run", DRAWS, prefix="import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')")
     out, err = popen.communicate(timeout=60)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,11 @@ scalars = st.one_of(
 @given(names, st.floats(allow_nan=False), st.floats(allow_nan=False))
 def test_two_floats_share_an_id_only_when_equal(key, one, other):
     assert (Case.of({key: one}).id == Case.of({key: other}).id) == (repr(one) == repr(other))
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_neighbouring_floats_have_ids_of_their_own(value):
+    assert Case.of(rate=value).id != Case.of(rate=math.nextafter(value, math.inf)).id
 
 
 @given(st.lists(st.tuples(names, names), min_size=1, max_size=4), st.lists(st.tuples(names, names), max_size=4))

@@ -66,6 +66,11 @@ def test_only_the_quick_profile_is_called_a_smoke_test(tmp_path, profile, notice
     assert ("Quick profile: a smoke test, no verdicts" in text) == noticed
 
 
+def test_the_notice_names_the_quick_run_among_others(tmp_path):
+    runs = [write_run(tmp_path / name, [layer_record(1.0)], profile=name) for name in ("quick", "standard")]
+    assert "Quick profile (quick): a smoke test, no verdicts" in page_of(tmp_path, *runs).text()
+
+
 def test_warnings_that_differ_in_numbers_are_one_group(tmp_path):
     records = [
         record("w", {"place": place}, [("value", 1.0, None, (f"contended: others used {place}.5 of 2 cores",))])

@@ -23,9 +23,9 @@ JUST_NOTICEABLE = 2.3
 def palette(scheme):
     css = (resources.files("ics_bench.report") / "templates" / "report.css").read_text(encoding="utf-8")
     light, dark = css.split("@media screen and (prefers-color-scheme: dark)")
-    found = dict(re.findall(r"--(baseline|series-\d|raised): (#\w{6})", light if scheme == "light" else dark))
-    ground = found.pop("raised")
-    return {name: linear(colour) for name, colour in found.items()}, linear(ground)
+    found = dict(re.findall(r"--(baseline|series-\d|raised|page): (#\w{6})", light if scheme == "light" else dark))
+    grounds = [linear(found.pop(name)) for name in ("raised", "page")]
+    return {name: linear(colour) for name, colour in found.items()}, grounds
 
 
 def linear(colour):
@@ -50,9 +50,8 @@ def test_no_two_series_look_alike(scheme, vision):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_series_shows_on_its_ground(scheme):
-    colours, ground = palette(scheme)
-    behind = TO_XYZ[1] @ ground
-    for name, rgb in colours.items():
-        own = TO_XYZ[1] @ rgb
+def test_every_series_shows_on_both_grounds(scheme):
+    colours, grounds = palette(scheme)
+    for ground, (name, rgb) in itertools.product(grounds, colours.items()):
+        behind, own = TO_XYZ[1] @ ground, TO_XYZ[1] @ rgb
         assert (max(own, behind) + 0.05) / (min(own, behind) + 0.05) >= 3, name

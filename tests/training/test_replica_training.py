@@ -13,6 +13,7 @@ from ics_bench.subjects.mlp import MLP
 from ics_bench.subjects.norm import load_norm
 from ics_bench.training import Problem, Recipe, Replica, train
 from ics_bench.training.optimizers import OPTIMIZERS
+from ics_bench.training.stack import choose_mode
 from ics_bench.training.train import bytes_per_replica, data_order
 
 
@@ -68,6 +69,31 @@ def test_together_equals_one_by_one(norm, optimizer):
         expected = alone(task, trajectory.replica, recipe)
         assert trajectory.losses == pytest.approx(expected, rel=1e-9)
         assert not trajectory.warnings
+
+
+@pytest.mark.parametrize(
+    ("norm", "expected"),
+    [("none", "lifted"), ("batch", "lifted"), ("layer", "lifted"), ("rms", "lifted"), ("group", "vmap")],
+)
+def test_the_fastest_mode_that_computes_the_same_is_chosen(norm, expected):
+    task = problem(norm, torch.float32)
+    modules, index = [task.build(0), task.build(1)], torch.arange(128).view(2, 64)
+    assert choose_mode(modules, task.x[index], task.y[index]) == (expected, "")
+
+
+class WrongAcrossReplicas(nn.Sequential):
+    """Claims to take leading axes, and averages over them."""
+
+    any_leading_axes = True
+
+    def forward(self, x):
+        return super().forward(x - x.mean(dim=0))
+
+
+def test_a_module_that_only_claims_to_take_leading_axes_is_not_lifted():
+    task = problem("none", torch.float32, wrap=lambda model: WrongAcrossReplicas(model))
+    modules, index = [task.build(0), task.build(1)], torch.arange(128).view(2, 64)
+    assert choose_mode(modules, task.x[index], task.y[index]) == ("vmap", "")
 
 
 def test_dropping_replicas_leaves_the_others_as_they_were():
