@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from ics_bench.core import Workload
 from ics_bench.core.environment import usable_cores
 
-
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MMAP_THRESHOLD = 32 << 20
 """The largest that glibc takes on 64-bit machines."""
