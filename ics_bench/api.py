@@ -92,10 +92,10 @@ def _register(registry: Registry, given: Sequence[object]) -> tuple[str, ...]:
 
 
 def judge(run: Run, *claims: str) -> list[Judgement]:
-    """Judge the claims that a run has evidence for, or the ones named."""
+    """Judge the claims named; without one, those that the run was made for or, if for none, bears on."""
     from ics_bench.claims import judge_run
 
-    return judge_run(run.measurements(), run.profile, claims)
+    return judge_run(run.measurements(), run.profile, claims or tuple(run.settings.get("claims", ())))
 
 
 def _many(values: Any) -> tuple[Any, ...]:

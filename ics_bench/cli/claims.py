@@ -30,8 +30,8 @@ NOTES_SHOWN = 4
 
 HELP = f"""Judge claims, and say whether each verdict is the registered one.
 
-Without ID, every claim of the catalogue is judged, or with --run every claim that the run bears on. Without
---run, what the claims need is measured first, and no more. The profile quick never judges.
+Without ID, every claim of the catalogue is judged, or with --run every claim that the run was made for or, if for
+none, bears on. Without --run, what the claims need is measured first, and no more. The profile quick never judges.
 
 A claim that comes out differently weighs more than an inconclusive one: then the exit code is 1.
 
@@ -68,6 +68,7 @@ def command(
             if value is not None:
                 raise UsageError(f"{name} says how to measure; with --run nothing is measured, so leave it out")
         run = Run.open(folder)
+        ids = ids or tuple(run.settings.get("claims", ()))
     else:
         profile = profile or "standard"
         performing = parse_executor(executor or "local")

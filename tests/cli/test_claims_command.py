@@ -52,6 +52,15 @@ def test_quick_measures_and_never_judges(command):
     assert Run.open("r").complete
 
 
+def test_a_run_made_for_a_claim_is_judged_on_that_claim(command):
+    command("claims", "init-1", "--profile", "quick", "--executor", "inline", "--out", "r")
+    verdicts = {}
+    for asked in ([], ["init-3"]):
+        command("claims", *asked, "--run", "r", "--json", "f.json")
+        verdicts[tuple(asked)] = [j["id"] for j in json.loads(Path("f.json").read_text())["judgements"]]
+    assert verdicts == {(): ["init-1"], ("init-3",): ["init-3"]}
+
+
 def test_a_run_that_bears_on_no_claim(command):
     command("run", "plugin_workloads:DRAWS", "--executor", "inline", "--out", "r")
     done = command("claims", "--run", "r")
