@@ -89,7 +89,7 @@ def run_arm(way: str, arm: Arm, seeds: int) -> Result:
     """Find an arm's ceilings in one of the ways; return them with the optimizer steps taken."""
     import torch
 
-    from ics_bench.training import Recipe, Replica, train
+    from ics_bench.training import Recipe, Replica, Trainer, train
     from ics_bench.training.ceilings import GRID, CeilingSearch, majority, outcome
 
     torch.set_flush_denormal(True)
@@ -98,7 +98,7 @@ def run_arm(way: str, arm: Arm, seeds: int) -> Result:
     problem, recipe = arm_problem(arm), Recipe()
     replicas = [Replica(rate, seed) for rate in GRID for seed in range(seeds)]
     if way == "search":
-        search = CeilingSearch(lambda some, needed: train(problem, some, recipe, needed), range(seeds), recipe.steps)
+        search = CeilingSearch(Trainer(problem, recipe).train, range(seeds), recipe.steps)
         found = search.run(bisections=0)
         return {"steps": search.steps_taken, **{question: found[question].value for question in QUESTIONS}}
     if way in ("plain", "processes"):

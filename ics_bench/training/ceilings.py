@@ -21,7 +21,7 @@ GRID: tuple[float, ...] = tuple(10.0 ** (half_decades / 2) for half_decades in r
 
 BISECTIONS = 3
 
-REPLICAS_TOGETHER = 24
+REPLICAS_TOGETHER = 12
 """Replicas in a block of the search: enough to fill the matrix multiply, few enough to stay in cache."""
 
 TrainReplicas = Callable[[Sequence[Replica], Needed | None], list[Trajectory]]
@@ -123,31 +123,42 @@ class CeilingSearch:
     def _descend(self) -> None:
         """Train blocks of rates from the top until the highest success of both kinds is known."""
         width = max(1, round(REPLICAS_TOGETHER / len(self.seeds)))
-        remaining = list(reversed(self.grid))
-        while remaining and not all(self._settled(question) for question in QUESTIONS):
-            block, remaining = remaining[:width], remaining[width:]
+        while block := self._undecided()[:width]:
             self._train(block, self._open_from_above)
 
-    def _settled(self, question: Question) -> bool:
-        return any(majority(self.outcomes(rate, question)) is True for rate in self.grid)
+    def _undecided(self) -> list[float]:
+        """Rates, from the top, with an open outcome that a ceiling may hang on."""
+        found = set()
+        for question in QUESTIONS:
+            for rate in reversed(self.grid):
+                outcomes = self.outcomes(rate, question)
+                if None in outcomes:
+                    found.add(rate)
+                if majority(outcomes) is True:
+                    break
+        return sorted(found, reverse=True)
 
     def _open_from_above(self, trajectories: Sequence[Trajectory]) -> list[bool]:
-        """Still needed: an open question at a rate above which no rate has succeeded."""
+        """Still needed: an open question at a rate above which no rate has succeeded.
+
+        Of stability, moreover, only while no higher rate may yet turn out stable: that takes the whole
+        budget, and most of what still runs after its first steps is. Should the higher rate diverge
+        after all, the lower one is trained anew.
+        """
         by_rate: dict[float, list[Trajectory]] = {}
-        for trajectory in (*self.trajectories.values(), *trajectories):
+        for trajectory in {**self.trajectories, **{t.replica: t for t in trajectories}}.values():
             by_rate.setdefault(trajectory.replica.learning_rate, []).append(trajectory)
-        highest = {
-            question: max(
-                (r for r, ts in by_rate.items() if majority([outcome(t, question, self.steps) for t in ts]) is True),
-                default=0.0,
-            )
+        verdicts = {
+            question: {
+                rate: majority([outcome(t, question, self.steps) for t in group]) for rate, group in by_rate.items()
+            }
             for question in QUESTIONS
         }
+        trained = max((rate for rate, verdict in verdicts["trainable"].items() if verdict), default=0.0)
+        survives = max((rate for rate, verdict in verdicts["stable"].items() if verdict is not False), default=0.0)
         return [
-            any(
-                outcome(t, question, self.steps) is None and t.replica.learning_rate >= highest[question]
-                for question in QUESTIONS
-            )
+            (outcome(t, "trainable", self.steps) is None and t.replica.learning_rate >= trained)
+            or (outcome(t, "stable", self.steps) is None and t.replica.learning_rate >= survives)
             for t in trajectories
         ]
 

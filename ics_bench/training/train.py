@@ -17,33 +17,19 @@ MEMORY_BUDGET = 2 << 30
 """Bytes that replicas trained together may take; a constant, so that batches never depend on the machine."""
 
 
-def train(
-    problem: Problem,
-    replicas: Sequence[Replica],
-    recipe: Recipe,
-    needed: Needed | None = None,
-    memory_budget: int = MEMORY_BUDGET,
-    mode: Mode | None = None,
-) -> list[Trajectory]:
-    """Train replicas together and return what became of each, in the order given.
+class Trainer:
+    """Trains replicas of one problem by one recipe; what is the same from call to call is made once.
 
     Parameters
     ----------
     problem : Problem
-    replicas : sequence of Replica
-        Distinct pairs of learning rate and seed. Replicas of one seed start from the same weights and
-        see the data in the same order.
     recipe : Recipe
-    needed : callable, optional
-        Called after every check with all trajectories so far; answers for each whether training it
-        further can still matter. By default a replica is trained until it reaches the target,
-        diverges or spends the budget.
     memory_budget : int
         Bytes; replicas beyond it are trained in further chunks.
     mode : {"lifted", "vmap", "looped"}, optional
         How replicas are run together; by default the fastest that computes the same, see
-        `ics_bench.training.stack.choose_mode`. Looping over replicas leaves a warning in every
-        trajectory.
+        `ics_bench.training.stack.choose_mode`. Where that is looping over replicas, every trajectory
+        carries a warning.
 
     Raises
     ------
@@ -52,25 +38,72 @@ def train(
     UsageError
         For an unknown optimizer.
     """
-    if len(problem.x) < recipe.batch_size:
-        raise ValueError(f"batch_size={recipe.batch_size} exceeds the {len(problem.x)} training samples")
-    if not replicas:
-        return []
-    with torch.random.fork_rng(devices=[]):  # torch's own layers draw from the global state as they are built
-        modules = {seed: problem.build(seed) for seed in dict.fromkeys(r.seed for r in replicas)}
-    orders = {seed: data_order(problem, recipe, seed) for seed in modules}
-    warning = ""
-    if mode is None:
-        trial = (list(modules) * 2)[:2]
-        index = torch.stack([orders[seed][0] for seed in trial])
-        mode, reason = choose_mode([modules[s] for s in trial], problem.x[index], problem.y[index])
-        warning = f"trained one replica at a time: {reason}" if reason else ""
-    trajectories = [Trajectory(replica, warnings=(warning,) if warning else ()) for replica in replicas]
-    size = max(1, memory_budget // bytes_per_replica(problem, recipe, next(iter(modules.values()))))
-    for start in range(0, len(replicas), size):
-        chunk = trajectories[start : start + size]
-        _Chunk(problem, recipe, chunk, trajectories, modules, orders, mode, needed).run()
-    return trajectories
+
+    def __init__(
+        self, problem: Problem, recipe: Recipe, memory_budget: int = MEMORY_BUDGET, mode: Mode | None = None
+    ) -> None:
+        if len(problem.x) < recipe.batch_size:
+            raise ValueError(f"batch_size={recipe.batch_size} exceeds the {len(problem.x)} training samples")
+        self.problem, self.recipe, self.memory_budget, self.mode = problem, recipe, memory_budget, mode
+        self.optimizer = optimizer_class(recipe.optimizer)
+        self.warnings: tuple[str, ...] = ()
+        self._modules: dict[int, nn.Module] = {}
+        self._orders: dict[int, torch.Tensor] = {}
+        self._chunk_size = 0
+
+    def train(self, replicas: Sequence[Replica], needed: Needed | None = None) -> list[Trajectory]:
+        """Train replicas together and return what became of each, in the order given.
+
+        Parameters
+        ----------
+        replicas : sequence of Replica
+            Distinct pairs of learning rate and seed. Replicas of one seed start from the same weights
+            and see the data in the same order.
+        needed : callable, optional
+            Called before the first step and after every check with all trajectories so far; answers
+            for each whether training it further can still matter. By default a replica is trained
+            until it reaches the target, diverges or spends the budget.
+        """
+        if not replicas:
+            return []
+        for seed in dict.fromkeys(replica.seed for replica in replicas):
+            self._prepare(seed)
+        if not self._chunk_size:
+            self._try_out()
+        trajectories = [Trajectory(replica, warnings=self.warnings) for replica in replicas]
+        for start in range(0, len(replicas), self._chunk_size):
+            chunk = trajectories[start : start + self._chunk_size]
+            seeds = [trajectory.replica.seed for trajectory in chunk]
+            draws = [derive_seed(self.problem.order_seed(seed), "forward") for seed in seeds]
+            modules = [self._modules[seed] for seed in seeds]
+            stack = Stack(modules, draws, self.problem.x.device, self.mode or "vmap")
+            orders = torch.stack([self._orders[seed] for seed in seeds])
+            _Chunk(self.problem, self.recipe, chunk, trajectories, stack, orders, self.optimizer(), needed).run()
+        return trajectories
+
+    def _prepare(self, seed: int) -> None:
+        if seed not in self._modules:
+            with torch.random.fork_rng(devices=[]):  # torch's own layers draw from the global state as they are built
+                self._modules[seed] = self.problem.build(seed)
+            self._orders[seed] = data_order(self.problem, self.recipe, seed)
+
+    def _try_out(self) -> None:
+        """Choose the mode and the size of a chunk, on the first seeds."""
+        if self.mode is None:
+            seeds = (list(self._modules) * 2)[:2]
+            index = torch.stack([self._orders[seed][0] for seed in seeds])
+            modules = [self._modules[seed] for seed in seeds]
+            self.mode, reason = choose_mode(modules, self.problem.x[index], self.problem.y[index])
+            self.warnings = (f"trained one replica at a time: {reason}",) if reason else ()
+        module = next(iter(self._modules.values()))
+        self._chunk_size = max(1, self.memory_budget // bytes_per_replica(self.problem, self.recipe, module))
+
+
+def train(
+    problem: Problem, replicas: Sequence[Replica], recipe: Recipe, needed: Needed | None = None
+) -> list[Trajectory]:
+    """Train replicas of a problem once; see `Trainer`."""
+    return Trainer(problem, recipe).train(replicas, needed)
 
 
 def data_order(problem: Problem, recipe: Recipe, seed: int) -> torch.Tensor:
@@ -116,22 +149,16 @@ class _Chunk:
         recipe: Recipe,
         chunk: list[Trajectory],
         everything: list[Trajectory],
-        modules: dict[int, nn.Module],
-        orders: dict[int, torch.Tensor],
-        mode: Mode,
+        stack: Stack,
+        orders: torch.Tensor,
+        optimizer: StackedOptimizer,
         needed: Needed | None,
     ) -> None:
         self.problem, self.recipe, self.everything, self.needed = problem, recipe, everything, needed
-        self.active = chunk
-        seeds = [trajectory.replica.seed for trajectory in chunk]
-        draws = [derive_seed(problem.order_seed(seed), "forward") for seed in seeds]
-        device = problem.x.device
-        self.stack = Stack([modules[seed] for seed in seeds], draws, device, mode)
-        self.optimizer: StackedOptimizer = optimizer_class(recipe.optimizer)()
-        self.orders = torch.stack([orders[seed] for seed in seeds])
+        self.active, self.stack, self.orders, self.optimizer = chunk, stack, orders, optimizer
         rates = [trajectory.replica.learning_rate for trajectory in chunk]
-        self.learning_rate = torch.tensor(rates, dtype=problem.x.dtype, device=device)
-        self.limit = torch.full((len(chunk),), math.inf, dtype=problem.x.dtype, device=device)
+        self.learning_rate = torch.tensor(rates, dtype=problem.x.dtype, device=problem.x.device)
+        self.limit = torch.full_like(self.learning_rate, math.inf)
         self.passed_last_check = [False] * len(chunk)
         self.allowed = len(problem.x) - math.ceil(recipe.target * len(problem.x))
 

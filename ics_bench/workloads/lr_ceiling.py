@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
     from ics_bench.subjects.dataset import Dataset
     from ics_bench.subjects.initializers import Initializer
-    from ics_bench.training import Problem, Replica, Trajectory
+    from ics_bench.training import Problem
     from ics_bench.training.ceilings import Ceiling, CeilingSearch, Question, TrainReplicas
-    from ics_bench.training.recipe import Needed
 
 STEPS = 200
 BATCH_SIZE = 128
@@ -120,23 +119,21 @@ class LearningRateCeiling(Workload):
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Search the ceilings on the seeds, tune the rate on others, and score it on the seeds."""
-        from ics_bench.training import Recipe, train
+        from ics_bench.training import Recipe, Trainer
         from ics_bench.training.ceilings import QUESTIONS, CeilingSearch
 
         problem = self.problem(case, device)
         recipe = Recipe(STEPS, BATCH_SIZE, TARGET, case.text("optimizer"), CHECK_EVERY)
 
-        def train_replicas(replicas: Sequence[Replica], needed: Needed | None = None) -> list[Trajectory]:
-            return train(problem, replicas, recipe, needed)
-
-        search = CeilingSearch(train_replicas, seeds, STEPS)
+        trainer = Trainer(problem, recipe)
+        search = CeilingSearch(trainer.train, seeds, STEPS)
         ceilings = search.run()
         warnings = sorted({text for t in search.trajectories.values() for text in t.warnings})
         for question in QUESTIONS:
             yield self._ceiling(case, search, question, ceilings[question], warnings)
         yield from self._outcomes(case, search)
         yield self.measurement(case, None, "replica_steps", search.steps_taken)
-        yield from self._best(case, search, ceilings["trainable"].value, train_replicas, warnings)
+        yield from self._best(case, search, ceilings["trainable"].value, trainer.train, warnings)
 
     def problem(self, case: Case, device: str) -> Problem:
         """Build the training problem of a case: its data, its model by seed, its order by seed."""

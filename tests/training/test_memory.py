@@ -7,7 +7,7 @@ PEAK = """
 import resource, sys, torch
 torch.set_num_threads(1)
 from ics_bench.core import Case
-from ics_bench.training import Recipe, Replica, train
+from ics_bench.training import Recipe, Replica, Trainer, train
 from ics_bench.training.train import bytes_per_replica
 from ics_bench.workloads.lr_ceiling import WORKLOAD
 
@@ -17,7 +17,7 @@ problem = WORKLOAD.problem(Case.of({**base, "depth": 10, "width": 128, "norm": "
 recipe = Recipe(steps=2)
 train(problem, [Replica(1e-4, 0)], recipe)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-train(problem, [Replica(1e-4, seed) for seed in range(count)], recipe, memory_budget=budget)
+Trainer(problem, recipe, memory_budget=budget).train([Replica(1e-4, seed) for seed in range(count)])
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(after - before, bytes_per_replica(problem, recipe, problem.build(0)))
 """

@@ -11,7 +11,7 @@ from ics_bench.core import UsageError
 from ics_bench.subjects import DATASETS, INITIALIZERS
 from ics_bench.subjects.mlp import MLP
 from ics_bench.subjects.norm import load_norm
-from ics_bench.training import Problem, Recipe, Replica, train
+from ics_bench.training import Problem, Recipe, Replica, Trainer, train
 from ics_bench.training.optimizers import OPTIMIZERS
 from ics_bench.training.stack import choose_mode
 from ics_bench.training.train import bytes_per_replica, data_order
@@ -212,7 +212,8 @@ def test_chunks_give_what_one_batch_gives():
     recipe = Recipe(steps=10, batch_size=64)
     replicas = [Replica(rate, seed) for rate in (1e-2, 1e-1) for seed in range(3)]
     whole = train(task, replicas, recipe, KEEP_ALL)
-    chunked = train(task, replicas, recipe, KEEP_ALL, memory_budget=2 * bytes_per_replica(task, recipe, task.build(0)))
+    budget = 2 * bytes_per_replica(task, recipe, task.build(0))
+    chunked = Trainer(task, recipe, memory_budget=budget).train(replicas, KEEP_ALL)
     for one, other in zip(whole, chunked, strict=True):
         assert one.losses == pytest.approx(other.losses, rel=1e-9)
 
