@@ -7,6 +7,7 @@ its outcome can no longer change a ceiling.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,8 +19,6 @@ QUESTIONS: tuple[Question, ...] = ("stable", "trainable")
 
 GRID: tuple[float, ...] = tuple(10.0 ** (half_decades / 2) for half_decades in range(-10, 3))
 """Thirteen half-decade rates, 1e-5 … 10."""
-
-BISECTIONS = 3
 
 REPLICAS_TOGETHER = 12
 """Replicas in a block of the search: enough to fill the matrix multiply, few enough to stay in cache."""
@@ -102,7 +101,7 @@ class CeilingSearch:
         self.trajectories: dict[Replica, Trajectory] = {}
         self.steps_taken = 0
 
-    def run(self, bisections: int = BISECTIONS) -> dict[Question, Ceiling]:
+    def run(self, bisections: int = 3) -> dict[Question, Ceiling]:
         """Find both ceilings."""
         self._descend()
         brackets = {question: self._bracket(question) for question in QUESTIONS}
@@ -216,16 +215,7 @@ def best_rate(
         block = ordered[start : start + width]
         trained = train([Replica(rate, seed) for rate in block for seed in seeds], within)
         for rate in block:
-            taken = median_steps([t for t in trained if t.replica.learning_rate == rate])
+            taken = statistics.median(t.reached_at for t in trained if t.replica.learning_rate == rate)
             if taken < best_steps:
                 best, best_steps = rate, taken
     return best
-
-
-def median_steps(trajectories: Sequence[Trajectory]) -> float:
-    """Median of the steps to target, ``inf`` where half of the replicas did not reach it."""
-    ordered = sorted(t.reached_at for t in trajectories)
-    middle = len(ordered) // 2
-    if len(ordered) % 2:
-        return ordered[middle]
-    return (ordered[middle - 1] + ordered[middle]) / 2

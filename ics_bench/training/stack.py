@@ -49,7 +49,8 @@ class Stack:
         self, modules: Sequence[nn.Module], seeds: Sequence[int], device: torch.device, mode: Mode = "vmap"
     ) -> None:
         parameters, buffers = stack_module_state(list(modules))
-        self.parameters: State = {k: v.detach().to(device).requires_grad_() for k, v in parameters.items()}
+        self.frozen = {name for name, parameter in modules[0].named_parameters() if not parameter.requires_grad}
+        self.parameters: State = self._leaves({k: v.to(device) for k, v in parameters.items()})
         self.buffers: State = {k: v.detach().to(device) for k, v in buffers.items()}
         self.mode = mode
         if mode == "looped":
@@ -60,6 +61,14 @@ class Stack:
         if together is None:
             raise ValueError("a layer has no lifted form; use mode 'vmap'")
         self.modules = [together.to(device)]
+
+    def _leaves(self, parameters: State) -> State:
+        return {name: value.detach().requires_grad_(name not in self.frozen) for name, value in parameters.items()}
+
+    @property
+    def trainable(self) -> list[torch.Tensor]:
+        """Parameters ``(R, *shape)`` that are trained: all but those frozen by ``requires_grad=False``."""
+        return [value for name, value in self.parameters.items() if name not in self.frozen]
 
     def __len__(self) -> int:
         return len(next(iter(self.parameters.values())))
@@ -76,14 +85,24 @@ class Stack:
         -------
         losses : Tensor ``(R,)``
         gradients : list of Tensor ``(R, *shape)``
-            In the order of `parameters`.
+            In the order of `trainable`.
         """
-        logits = self._forward(self.parameters, self.buffers, x, training=True)
+        logits = self.logits(x, training=True)
         losses = cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape).mean(dim=1)
-        parameters = list(self.parameters.values())
-        found = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)
-        gradients = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+        if not losses.requires_grad:  # nothing that is trained takes part
+            return losses, [torch.zeros_like(parameter) for parameter in self.trainable]
+        found = torch.autograd.grad(losses.sum(), self.trainable, allow_unused=True)
+        gradients = [torch.zeros_like(p) if g is None else g for p, g in zip(self.trainable, found, strict=True)]
         return losses.detach(), gradients
+
+    def logits(self, x: torch.Tensor, training: bool) -> torch.Tensor:
+        """Run each replica on its own batch ``(R, B, *features)``; in training, buffers are updated.
+
+        Returns
+        -------
+        Tensor ``(R, B, classes)``
+        """
+        return self._forward(self.parameters, self.buffers, x, training)
 
     @torch.no_grad()
     def errors(
@@ -124,7 +143,7 @@ class Stack:
     def keep(self, index: torch.Tensor) -> None:
         """Go on with the replicas in ``index`` alone."""
         parameters, self.buffers = self._select(index)
-        self.parameters = {k: v.detach().requires_grad_() for k, v in parameters.items()}
+        self.parameters = self._leaves(parameters)
         if self.mode == "looped":
             self.modules = [self.modules[i] for i in index.tolist()]
             self.random_states = [self.random_states[i] for i in index.tolist()]
@@ -231,14 +250,20 @@ def _agree(alone: list[torch.Tensor], together: list[torch.Tensor], tolerance: f
     """Compare tensors, each at its own scale, but none below ``tolerance`` of the largest.
 
     A bias in front of a batch norm has a gradient of zero, and rounding alone decides what is computed.
+    Infinities and NaN must stand in the same places.
     """
-    scales = [tensor.abs().max() for tensor in alone]
-    floor = tolerance * torch.stack(scales).max()
+    scales = [_largest_finite(tensor) for tensor in alone]
+    floor = tolerance * max(scales, default=0.0)
     return all(
         one.shape == other.shape
-        and torch.allclose(one, other, rtol=0.0, atol=float(tolerance * torch.maximum(scale, floor)), equal_nan=True)
+        and torch.allclose(one, other, rtol=0.0, atol=tolerance * max(scale, floor), equal_nan=True)
         for one, other, scale in zip(alone, together, scales, strict=True)
     )
+
+
+def _largest_finite(tensor: torch.Tensor) -> float:
+    finite = tensor[torch.isfinite(tensor)]
+    return float(finite.abs().max()) if finite.numel() else 0.0
 
 
 def _passes(stack: Stack, x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
@@ -250,7 +275,7 @@ def _passes(stack: Stack, x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor
             losses, gradients = stack.losses_and_gradients(x[kept], y[kept])
             results += [losses, *gradients]
         with torch.no_grad():
-            results.append(stack._forward(stack.parameters, stack.buffers, x[kept], training=False))
+            results.append(stack.logits(x[kept], training=False))
     return results
 
 

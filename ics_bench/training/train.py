@@ -135,7 +135,7 @@ def bytes_per_replica(problem: Problem, recipe: Recipe, module: nn.Module) -> in
     index = torch.arange(recipe.batch_size, device=problem.x.device)
     stack = Stack([module], [0], problem.x.device, "looped")
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        stack._forward(stack.parameters, stack.buffers, problem.x[index][None], training=True)
+        stack.logits(problem.x[index][None], training=True)
     states = 2 + optimizer_class(recipe.optimizer).STATE
     return states * parameters + buffers + 2 * sum(saved.values())
 
@@ -178,7 +178,7 @@ class _Chunk:
         if step == 0:
             self.limit = losses * self.recipe.divergence_factor
         with torch.no_grad():
-            self.optimizer.step(list(self.stack.parameters.values()), gradients, self.learning_rate)
+            self.optimizer.step(self.stack.trainable, gradients, self.learning_rate)
         fine = (losses <= self.limit) & torch.isfinite(losses)
         for trajectory, loss, survives in zip(self.active, losses.tolist(), fine.tolist(), strict=True):
             trajectory.losses.append(loss)

@@ -59,16 +59,63 @@ def alone(task, replica, recipe):
 KEEP_ALL = lambda trajectories: [True] * len(trajectories)  # noqa: E731
 
 
+MODES = [
+    (norm, mode)
+    for norm in ("none", "batch", "layer", "rms", "group")
+    for mode in ("lifted", "vmap", "looped")
+    if (norm, mode) != ("group", "lifted")
+]
+
+
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
-@pytest.mark.parametrize("norm", ["none", "batch", "layer", "rms", "group"])
-def test_together_equals_one_by_one(norm, optimizer):
+@pytest.mark.parametrize(("norm", "mode"), MODES)
+def test_together_equals_one_by_one(norm, mode, optimizer):
     task = problem(norm)
     recipe = Recipe(steps=20, batch_size=64, optimizer=optimizer, divergence_factor=math.inf)
     replicas = [Replica(rate, seed) for rate in (1e-3, 3e-2) for seed in (0, 1)]
-    for trajectory in train(task, replicas, recipe, KEEP_ALL):
+    for trajectory in Trainer(task, recipe, mode=mode).train(replicas, KEEP_ALL):
         expected = alone(task, trajectory.replica, recipe)
         assert trajectory.losses == pytest.approx(expected, rel=1e-9)
         assert not trajectory.warnings
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_verdicts_together_equal_verdicts_one_by_one(norm):
+    """Bits part ways after many steps near the ceiling; what is concluded must not."""
+    task = problem(norm, torch.float32, width=64)
+    recipe = Recipe(steps=100, batch_size=64)
+    replicas = [Replica(rate, seed) for rate in (1e-3, 1e-1, 1e3) for seed in range(3)]
+    together = train(task, replicas, recipe)
+    singly = [train(task, [replica], recipe)[0] for replica in replicas]
+    assert [(t.reached, t.diverged) for t in together] == [(t.reached, t.diverged) for t in singly]
+    assert {t.reached for t in together} == {True, False}
+
+
+def freeze_first_layer(model):
+    model.hidden[0].linear.requires_grad_(False)
+    return model
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_frozen_parameters_stay_as_they_are(norm):
+    task = problem(norm, wrap=freeze_first_layer)
+    recipe = Recipe(steps=20, batch_size=64, divergence_factor=math.inf)
+    for trajectory in train(task, [Replica(0.03, 0), Replica(0.03, 1)], recipe, KEEP_ALL):
+        assert trajectory.losses == pytest.approx(alone(task, trajectory.replica, recipe), rel=1e-9)
+
+
+class NotANumber(nn.Module):
+    def __init__(self, num_features):
+        super().__init__()
+
+    def forward(self, x):
+        return x * math.nan
+
+
+def test_a_net_that_is_not_finite_at_the_start_has_diverged():
+    for trajectory in train(problem(NotANumber), [Replica(0.1, 0), Replica(0.1, 1)], Recipe(steps=5, batch_size=64)):
+        assert trajectory.diverged_at == 0
+        assert not trajectory.reached
 
 
 @pytest.mark.parametrize(

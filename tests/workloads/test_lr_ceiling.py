@@ -115,6 +115,24 @@ def test_an_arm_that_never_trains_says_so():
     assert [m.value for m in by_metric(measurements, "steps_to_target")] == [math.inf, math.inf]
 
 
+def test_a_net_that_overflows_at_the_start_has_no_ceiling():
+    measurements = list(WORKLOAD.measure(case(depth=100, norm="none", init="normal-1", width=32), range(2), "cpu"))
+    assert [m.value for m in measurements if m.metric.endswith("_ceiling")] == [0, 0]
+    assert [m.value for m in by_metric(measurements, "steps_to_target")] == [math.inf, math.inf]
+
+
+def test_residual_nets_report_their_blocks():
+    measurements = list(WORKLOAD.measure(case(depth=3, architecture="residual", norm="layer"), range(1), "cpu"))
+    assert by_metric(measurements, "blocks")[0].value == 1
+
+
+@pytest.mark.parametrize("profile", ["quick", "standard", "full"])
+def test_every_declared_case_can_be_built(profile):
+    for declared in WORKLOAD.cases(profile):
+        if declared.integer("depth") <= 5:
+            WORKLOAD.problem(declared, "cpu").build(0)
+
+
 def test_instance_norm_is_skipped_with_its_reason():
     assert "averages over positions" in WORKLOAD.skip(case(norm="instance"), "cpu")
     assert WORKLOAD.skip(case(norm="group"), "cpu") is None
