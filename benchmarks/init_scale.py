@@ -4,9 +4,17 @@ from ics_bench.asv import TimeSuite, TrackSuite
 
 
 class InitScale(TrackSuite):
-    """Every headline metric of the quick profile."""
+    """How far rates are from theory, and where layers, units and formats give out, at the quick profile."""
 
     workload = "init_scale"
+    metrics = (
+        "forward_rate_error",
+        "backward_rate_error",
+        "underflow_layer",
+        "overflow_layer",
+        "dead_fraction",
+        "saturated_fraction",
+    )
 
 
 class InitScaleTime(TimeSuite):

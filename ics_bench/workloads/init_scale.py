@@ -37,9 +37,11 @@ def _metrics() -> tuple[Metric, ...]:
         metric("forward_rate", "factor per layer of E[z²], over the layers within the dtype's range"),
         metric("forward_rate_theory", "the same by the mean-field q-map", headline=False),
         metric("forward_rate_ratio", "measured over theory"),
+        metric("forward_rate_error", "|ln(measured over theory)|", "lower", headline=False),
         metric("backward_rate", "factor per layer, going back, of ‖∂/∂z‖² from layer depth/2 to depth/10"),
         metric("backward_rate_theory", "the same by mean-field theory", headline=False),
         metric("backward_rate_ratio", "measured over theory"),
+        metric("backward_rate_error", "|ln(measured over theory)|", "lower", headline=False),
         metric("underflow_layer", "first layer with rms(z) below the dtype's normal numbers", "higher", "layer"),
         metric("overflow_layer", "first layer with an infinite or NaN z", "higher", "layer"),
         metric("gradient_underflow_layer", "as forward, counted back from the output", "higher", "layer", False),
@@ -164,11 +166,19 @@ class InitScale(Workload):
         return None
 
     def applies(self, metric: str, case: Case) -> bool:
-        """Saturation needs bounds; and where N(0, 1) overflows a format, no units are left to count."""
+        """Saturation needs bounds, a rate's error a theory; where N(0, 1) overflows, no units are left to count."""
+        if metric.endswith("_rate_error"):
+            return case["dtype"] == "float64" and self._has_theory(case)
         if metric == "saturated_fraction":
             return case["activation"] in ("tanh", "sigmoid")
         overflows = case.matches(init="normal-1", activation="relu", norm="none") and case["dtype"] != "float64"
         return metric != "dead_fraction" or not overflows
+
+    @staticmethod
+    def _has_theory(case: Case) -> bool:
+        if case["norm"] == "batch":
+            return case["activation"] in ("relu", "identity")
+        return case["norm"] in ("none", "layer", "rms")
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Observe one network a seed; the page's draws belong to no seed and are measured once."""
@@ -205,6 +215,8 @@ class InitScale(Workload):
                 yield self.measurement(case, seed, f"{direction}_rate_theory", rate.theory, warnings=notes)
                 ratio = rate.measured / rate.theory
                 yield self.measurement(case, seed, f"{direction}_rate_ratio", ratio, warnings=notes)
+                error = abs(math.log(ratio)) if ratio > 0 else math.inf if ratio == 0 else math.nan
+                yield self.measurement(case, seed, f"{direction}_rate_error", error, warnings=notes)
 
 
 def _leaving(case: Case, limit: str, layer: float) -> str:
