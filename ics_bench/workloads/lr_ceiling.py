@@ -21,6 +21,15 @@ STEPS = 200
 BATCH_SIZE = 128
 TARGET = 0.9
 CHECK_EVERY = 10
+OPTIONS = {
+    "norm": "norm_layer",
+    "depth": "depth",
+    "width": "width",
+    "norm_position": "norm_position",
+    "init": "initialize",
+}
+"""Axes that reach a model as options of its factory."""
+
 DIVERGENCE_FACTOR = 10.0
 BISECTIONS = 3
 
@@ -144,7 +153,7 @@ class LearningRateCeiling(Workload):
         trainer = Trainer(problem, recipe)
         search = CeilingSearch(trainer.train, seeds, STEPS)
         ceilings = search.run(BISECTIONS)
-        warnings = sorted({text for t in search.trajectories.values() for text in t.warnings})
+        warnings = [*trainer.warnings, *_not_taken(case)]
         for question in QUESTIONS:
             yield self._ceiling(case, search, question, ceilings[question], warnings)
         yield from self._outcomes(case, search)
@@ -228,6 +237,16 @@ class LearningRateCeiling(Workload):
             yield self.measurement(
                 case, trajectory.replica.seed, "steps_to_target", trajectory.reached_at, curve, warnings
             )
+
+
+def _not_taken(case: Case) -> Iterator[str]:
+    """Warn of axes that a model of the user's does not take: its arms along them are one net."""
+    from ics_bench.subjects.model import ignored_options
+
+    ignored = ignored_options(case.text("architecture"), OPTIONS.values())
+    for axis, option in OPTIONS.items():
+        if option in ignored:
+            yield f"the model takes no {option}: cases that differ in {axis} alone are one net"
 
 
 def _share(outcomes: Sequence[bool | None]) -> float:

@@ -162,3 +162,4 @@ def test_anyones_norm_and_model_go_through(tmp_path):
     frame = run.frame()
     assert frame[frame.metric == "trainable_ceiling"].value.item() > 0
     assert not run.failed
+    assert any("takes no norm_layer" in text for warnings in frame.warnings for text in warnings)
