@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ics_bench.core.text import encode_number
 from ics_bench.stats import Interval
 
 SettingVerdict = Literal["supported", "refuted", "inconclusive"]
@@ -53,30 +54,15 @@ class Finding:
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return values that strict JSON can hold; see `json_number`."""
+        """Return values that strict JSON can hold; infinities and NaN go by name."""
         return {
             "verdict": self.verdict,
-            "effect": json_number(self.effect),
-            "interval": [json_number(end) for end in self.interval],
+            "effect": encode_number(self.effect),
+            "interval": [encode_number(end) for end in self.interval],
             "interval_kind": self.interval_kind,
             "n": self.n,
             "unit": self.unit,
             "target": self.target,
-            "p": json_number(self.p),
+            "p": None if self.p is None else encode_number(self.p),
             "warnings": list(self.warnings),
         }
-
-
-def json_number(value: float | None) -> float | str | None:
-    """Return ``value``, or its name where strict JSON has no number for it.
-
-    Examples
-    --------
-    >>> json_number(1.5), json_number(float("inf")), json_number(None)
-    (1.5, 'Infinity', None)
-    """
-    if value is None or math.isfinite(value):
-        return value
-    if math.isnan(value):
-        return "NaN"
-    return "Infinity" if value > 0 else "-Infinity"

@@ -10,8 +10,9 @@ from typing import Any
 from ics_bench.claims.claim import Claim, Family, Setting, Verdict
 from ics_bench.claims.combine import combine, combined_p
 from ics_bench.claims.evidence import Evidence
-from ics_bench.claims.finding import Finding, MissingEvidenceError, json_number
+from ics_bench.claims.finding import Finding, MissingEvidenceError
 from ics_bench.core import PROFILES, Measurement, Profile, unknown
+from ics_bench.core.text import encode_number
 from ics_bench.stats import Interval
 
 _EMPTY: Mapping[str, Finding] = MappingProxyType({})
@@ -29,8 +30,8 @@ class Judgement:
     registered : str
         The verdict expected before the measurement.
     family : {"theory", "training"}
-    tier : str
-        Profile of the measurements.
+    profile : {"quick", "standard", "full"}
+        Of the measurements.
     headline : str
         The primary setting that ``effect``, ``interval``, ``n`` and ``unit`` belong to: the first.
     effect, interval, n, unit
@@ -47,7 +48,7 @@ class Judgement:
     verdict: Verdict
     registered: Verdict
     family: Family
-    tier: str
+    profile: Profile
     headline: str
     effect: float
     interval: Interval
@@ -73,14 +74,14 @@ class Judgement:
             "registered": self.registered,
             "as_registered": self.as_registered,
             "family": self.family,
-            "tier": self.tier,
+            "profile": self.profile,
             "headline": self.headline,
-            "effect": json_number(self.effect),
-            "interval": [json_number(end) for end in self.interval],
+            "effect": encode_number(self.effect),
+            "interval": [encode_number(end) for end in self.interval],
             "n": self.n,
             "unit": self.unit,
-            "p": json_number(self.p),
-            "p_adjusted": json_number(self.p_adjusted),
+            "p": None if self.p is None else encode_number(self.p),
+            "p_adjusted": None if self.p_adjusted is None else encode_number(self.p_adjusted),
             "warnings": list(self.warnings),
             "settings": {
                 name: {"primary": name in self.primary, **finding.to_dict()} for name, finding in self.settings.items()
@@ -131,7 +132,7 @@ def judge(claim: Claim, measurements: Iterable[Measurement] | Evidence, profile:
         verdict=verdict,
         registered=claim.registered,
         family=claim.family,
-        tier=profile,
+        profile=profile,
         headline=headline,
         effect=shown.effect,
         interval=shown.interval,

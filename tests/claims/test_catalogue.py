@@ -5,7 +5,7 @@ import math
 import pytest
 from synthetic_evidence import HEAD, by_seed, claim
 
-from ics_bench.claims import judge_run, load_catalogue, parse_catalogue, requirements, select, training_claims
+from ics_bench.claims import judge, judge_run, load_catalogue, parse_catalogue, requirements, select, training_claims
 from ics_bench.claims.rules import RULES
 from ics_bench.core import UsageError
 from ics_bench.workloads import load_workload
@@ -68,6 +68,27 @@ def test_theory_bands_are_the_closed_forms():
     assert forward == {"init-1": 0.01**2 * 256 / 2, "init-2": 256 / 2, "init-3": 2 / 256 * 256 / 2}
 
 
+def test_the_band_of_a_rate_is_narrow_beside_its_distance_from_one():
+    (entry,) = select(CATALOGUE, ["bn-1"])
+    for setting in entry.primary:
+        low, high = setting.rule.band
+        effect = setting.rule.expected - 1
+        assert (low - 1, high - 1) == pytest.approx((0.9 * effect, 1.1 * effect))
+    for control in entry.controls:
+        assert all(control.rule.band.high < setting.rule.band.low for setting in entry.primary)
+
+
+def test_a_printed_number_is_held_to_half_a_unit_of_its_last_digit():
+    (entry,) = select(CATALOGUE, ["init-4"])
+    found = {(s.rule.printed, s.rule.relative_tolerance) for s in entry.settings}
+    halves = {0.8234: 0.00005, 1.23e-89: 0.005e-89}
+    assert {printed for printed, _ in found} == {*halves, math.inf}
+    for printed, tolerance in found:
+        if printed in halves:
+            assert tolerance * printed == pytest.approx(halves[printed], rel=2e-3)
+            assert tolerance * printed <= halves[printed]
+
+
 def test_theory_claims_about_an_effect_have_a_control():
     assert all(c.controls for c in CATALOGUE if any(type(s.rule) is RULES["within"] for s in c.settings))
 
@@ -90,10 +111,37 @@ def test_judge_run_takes_the_claims_with_evidence_unless_named():
     assert (named.id, named.verdict) == ("lr-2", "inconclusive")
 
 
+PARAMETERS = {
+    "within": 'metric = "m"\nexpected = 1.0\nrelative_tolerance = 0.1',
+    "printed_number": 'metric = "m"\nprinted = 1.0\nrelative_tolerance = 0.1',
+    "printed_ceiling": "printed = 0.1",
+    "paired_effect": 'metric = "m"\nbetter = "lower"\nscale = "difference"\nsmallest_effect = 1.0',
+    "equivalent": 'metric = "m"\nbetter = "lower"\nscale = "difference"\nmargin = 1.0',
+}
+
+
+def family_of_one(rule, family="theory"):
+    arms = ", ".join(f'{role} = {{ arm = "{role}" }}' for role in RULES[rule].roles)
+    body = f'[claim.parameters]\n{PARAMETERS[rule]}\n[[claim.settings]]\nname = "a"\narms = {{ {arms} }}\n'
+    return claim(body, rule=rule, family=family)
+
+
 @pytest.mark.parametrize("rule", sorted(RULES))
-def test_rules_declare_what_they_compare(rule):
-    assert RULES[rule].roles
-    assert isinstance(RULES[rule].tests, bool)
+def test_a_rule_is_judged_on_the_arms_that_it_declares(rule):
+    entry = family_of_one(rule)
+    assert [arm.pins["arm"] for arm in entry.arms()] == list(RULES[rule].roles)
+    (finding,) = judge(entry, [], "standard").settings.values()
+    assert finding.verdict == "inconclusive"
+    assert "no " in finding.warnings[0]
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_only_rules_that_test_serve_the_training_family(rule):
+    if RULES[rule].tests:
+        assert family_of_one(rule, "training").family == "training"
+    else:
+        with pytest.raises(UsageError, match="needs rules that test"):
+            family_of_one(rule, "training")
 
 
 def test_the_smallest_catalogue_parses_and_judges():
@@ -123,8 +171,15 @@ def test_the_smallest_catalogue_parses_and_judges():
         ("\nseeds = 3", "\nseeds = true", "seeds=True"),
         ("budget_seconds = 1", "budget_seconds = nan", "budget_seconds=nan"),
         ("budget_seconds = 1", "budget_seconds = -1", "budget_seconds=-1"),
-        ("expected = 2.0\n", "", "either expected and relative_tolerance"),
+        ("expected = 2.0\n", "", "either expected and one of relative_tolerance"),
         ("relative_tolerance = 0.1", "relative_tolerance = 0", "band 2 … 2 is empty"),
+        ("relative_tolerance = 0.1", "relative_tolerance_of_excess = 0", "band 2 … 2 is empty"),
+        (
+            "relative_tolerance = 0.1",
+            "relative_tolerance = 0.1\nrelative_tolerance_of_excess = 0.1",
+            "one of relative_tolerance and relative_tolerance_of_excess",
+        ),
+        ("relative_tolerance = 0.1", "at_least = 1.0", "either expected and one of"),
         ("relative_tolerance = 0.1", "relativ_tolerance = 0.1", "did you mean 'relative_tolerance'"),
         ('metric = "rate"\n', "", "metric is missing"),
         ('name = "a"\n', "", "name is missing"),

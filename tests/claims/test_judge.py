@@ -169,6 +169,17 @@ def test_bounds():
     assert judge(claim(body), rates(a=around(1), b=around(0)), "standard").verdict == "refuted"
 
 
+def test_a_tolerance_of_the_excess_is_one_of_the_distance_from_one():
+    body = THEORY.replace(
+        "expected = 2.0\nrelative_tolerance = 0.1", "expected = 1.2\nrelative_tolerance_of_excess = 0.1"
+    )
+    near, far = [1.2155, 1.216, 1.2165], [1.223, 1.224, 1.225]
+    assert judge(claim(body), rates(a=near, b=near), "standard").verdict == "supported"
+    judgement = judge(claim(body), rates(a=far, b=far), "standard")
+    assert judgement.verdict == "refuted"  # within 10 % of the rate itself
+    assert judgement.settings["a"].target == "1.2 ± 10 % of its excess over 1"
+
+
 def paired(batch, none, summary="median", seeds=11):
     evidence = by_seed("steps", batch, norm="batch") + by_seed("steps", none, norm="none")
     body = PAIRED.format(summary=summary)

@@ -22,8 +22,13 @@ class Within:
     Parameters
     ----------
     metric : str
-    expected, relative_tolerance : float, optional
-        The band ``expected·(1 ± relative_tolerance)``.
+    expected : float, optional
+        Value of the closed form.
+    relative_tolerance : float, optional
+        The band is ``expected·(1 ± relative_tolerance)``.
+    relative_tolerance_of_excess : float, optional
+        Instead of it, for a rate whose distance from 1 is the effect: the band is
+        ``expected ± relative_tolerance_of_excess·|expected − 1|``.
     at_least, at_most : float, optional
         The band itself, open where one of them is absent. Instead of ``expected``.
     """
@@ -34,13 +39,18 @@ class Within:
     metric: str
     expected: float | None = None
     relative_tolerance: float | None = None
+    relative_tolerance_of_excess: float | None = None
     at_least: float | None = None
     at_most: float | None = None
 
     def __post_init__(self) -> None:
         bounded = self.at_least is not None or self.at_most is not None
-        if (self.expected is None) != (self.relative_tolerance is None) or (self.expected is None) != bounded:
-            raise ValueError("give either expected and relative_tolerance, or at_least, at_most or both")
+        tolerances = [t for t in (self.relative_tolerance, self.relative_tolerance_of_excess) if t is not None]
+        if (self.expected is not None) == bounded or len(tolerances) != (self.expected is not None):
+            raise ValueError(
+                "give either expected and one of relative_tolerance and relative_tolerance_of_excess, "
+                "or at_least, at_most or both"
+            )
         low, high = self.band
         if not low < high:
             raise ValueError(f"the band {low:g} … {high:g} is empty")
@@ -48,8 +58,9 @@ class Within:
     @property
     def band(self) -> Interval:
         """Values that agree with the claim."""
-        if self.expected is not None and self.relative_tolerance is not None:
-            half = abs(self.expected) * self.relative_tolerance
+        if self.expected is not None:
+            half = abs(self.expected) * (self.relative_tolerance or 0.0)
+            half += abs(self.expected - 1.0) * (self.relative_tolerance_of_excess or 0.0)
             return Interval(self.expected - half, self.expected + half)
         low = -math.inf if self.at_least is None else self.at_least
         return Interval(low, math.inf if self.at_most is None else self.at_most)
@@ -85,6 +96,8 @@ class Within:
     def _target(self) -> str:
         if self.expected is not None and self.relative_tolerance is not None:
             return f"{self.expected:.4g} ± {100 * self.relative_tolerance:g} %"
+        if self.expected is not None and self.relative_tolerance_of_excess is not None:
+            return f"{self.expected:.4g} ± {100 * self.relative_tolerance_of_excess:g} % of its excess over 1"
         low, high = self.band
         if math.isinf(low):
             return f"at most {high:g}"
