@@ -6,15 +6,13 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ics_bench.core import Profile, Scalar, UsageError
-from ics_bench.core.registry import Registry
 from ics_bench.execution.executors import parse_executor
-from ics_bench.execution.plan import Settings, resolve
+from ics_bench.execution.plan import Settings, resolve, several, subject_overrides
 from ics_bench.execution.session import start
 from ics_bench.results.run import Run
-from ics_bench.subjects import ARCHITECTURES, NORMS
 
 if TYPE_CHECKING:
     from ics_bench.claims.judge import Judgement
@@ -59,16 +57,13 @@ def run(
         If the request cannot be carried out, with the remedy.
     """
     perform = parse_executor(executor)
-    overrides: dict[str, tuple[Scalar, ...]] = {name: _many(values) for name, values in (cases or {}).items()}
-    for axis, registry, subjects in (("norm", NORMS, norm), ("architecture", ARCHITECTURES, model)):
-        given = _many(subjects)
-        if given:
-            if executor != "inline" and not all(isinstance(item, str) for item in given):
-                raise UsageError(
-                    f"executor {executor!r} takes a {registry.thing} by name or module:attribute; "
-                    "pass it so, or use 'inline'"
-                )
-            overrides[axis] = _register(registry, given)
+    overrides: dict[str, tuple[Scalar, ...]] = {name: several(values) for name, values in (cases or {}).items()}
+    for thing, subjects in (("norm", norm), ("model", model)):
+        if executor != "inline" and not all(isinstance(item, str) for item in several(subjects)):
+            raise UsageError(
+                f"executor {executor!r} takes a {thing} by name or module:attribute; pass it so, or use 'inline'"
+            )
+    overrides |= subject_overrides(norm, model, replace=True)
     settings = resolve(Settings(workloads, profile, overrides, seeds, first_seed, device))
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="ics-bench-")) / "run"
     with start(settings, folder) as session:
@@ -82,25 +77,8 @@ def run(
     return found
 
 
-def _register(registry: Registry, given: Sequence[object]) -> tuple[str, ...]:
-    named: dict[str, object] = {}
-    for item in given:
-        name = registry.add(item)
-        if named.setdefault(name, item) is not item and not isinstance(item, str):
-            raise UsageError(f"two {registry.thing}s go by the name {name!r}; give each a name of its own with def")
-    return tuple(named)
-
-
 def judge(run: Run, *claims: str) -> list[Judgement]:
     """Judge the claims named; without one, those that the run was made for or, if for none, bears on."""
     from ics_bench.claims import judge_run
 
     return judge_run(run.measurements(), run.profile, claims or tuple(run.settings.get("claims", ())))
-
-
-def _many(values: Any) -> tuple[Any, ...]:
-    if values is None:
-        return ()
-    if isinstance(values, Iterable) and not isinstance(values, str | type):
-        return tuple(values)
-    return (values,)

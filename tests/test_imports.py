@@ -28,7 +28,9 @@ def test_help_imports_nothing_but_the_entry_point():
     assert "ics_bench" in found
 
 
-@pytest.mark.parametrize("arguments", [("run", "--help"), ("list",), ("list", "norms", "--json"), ("show", "--help")])
+@pytest.mark.parametrize(
+    "arguments", [("run", "--help"), ("list", "workloads", "--json"), ("list", "inits"), ("show", "--help")]
+)
 def test_help_of_a_command_and_lists_import_no_torch(arguments):
     found = imported_by("from ics_bench.cli.group import run_group; run_group(sys.argv[1:])", *arguments)
     assert not found & {"torch", "pandas", "plotly", "sklearn"}

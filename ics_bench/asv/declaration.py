@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ics_bench.core import Metric, Profile, UsageError, Workload
-from ics_bench.core.registry import Registry
-from ics_bench.execution.plan import Settings, Task, resolve, tasks_of
-from ics_bench.subjects import ARCHITECTURES, NORMS
+from ics_bench.execution.plan import Settings, Task, resolve, several, subject_overrides, tasks_of
 from ics_bench.workloads import load_workload
 
 
@@ -49,23 +47,13 @@ def tasks_declared(suite: type[Declared]) -> list[Task]:
     Raises
     ------
     UsageError
-        If the suite names what does not exist.
+        If the suite names what does not exist, or a factory whose name belongs to another one, of this
+        suite or of one declared before it.
     """
-    overrides = {name: _many(values) for name, values in suite.cases.items()}
-    kinds: tuple[tuple[str, Registry, Any], ...] = (
-        ("norm", NORMS, suite.norm),
-        ("architecture", ARCHITECTURES, suite.model),
-    )
-    for axis, registry, subjects in kinds:
-        names = tuple(registry.add(subject) for subject in _many(subjects))
-        if names:
-            overrides[axis] = names
+    overrides = {name: several(values) for name, values in suite.cases.items()}
+    overrides |= subject_overrides(suite.norm, suite.model, replace=False)
     settings = Settings((suite.workload,), suite.profile, overrides, suite.seeds, device=suite.device)
     return tasks_of(resolve(settings))
-
-
-def _many(values: Any) -> tuple[Any, ...]:
-    return tuple(values) if isinstance(values, list | tuple) else (values,)
 
 
 def version_of(workload: Workload, tasks: Sequence[Task], metric: Metric | None) -> str:
@@ -84,10 +72,11 @@ def version_of(workload: Workload, tasks: Sequence[Task], metric: Metric | None)
     """
     declared = {
         "workload": [workload.name, workload.version],
+        "recipe": dict(workload.recipe),
         "cases": [[task.case.id, task.seeds, task.device] for task in tasks],
         "metric": metric and [metric.name, metric.unit, metric.better, metric.kind, metric.asv_ceiling],
     }
-    return hashlib.sha256(json.dumps(declared).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def require_as_discovered(suite: type, versions: Mapping[str, str]) -> None:

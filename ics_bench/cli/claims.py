@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ics_bench.cli.main import EXIT_CODES
-from ics_bench.cli.outcome import measure, print_account
+from ics_bench.cli.main import exit_codes
+from ics_bench.cli.outcome import measure, print_account, print_report
 from ics_bench.cli.text import cell, printable, table
 from ics_bench.core import UsageError
 from ics_bench.execution.executors import parse_executor
 from ics_bench.execution.plan import Settings
 from ics_bench.execution.session import default_folder, start
+from ics_bench.results.files import check_target, write_file
 from ics_bench.results.run import Run
-from ics_bench.results.store import replace_file
 
 if TYPE_CHECKING:
     from ics_bench.claims import Judgement
@@ -36,7 +35,7 @@ none, bears on. Without --run, what the claims need is measured first, and no mo
 A claim that comes out differently weighs more than an inconclusive one: then the exit code is 1.
 
 \b
-{EXIT_CODES}"""
+{exit_codes()}"""
 
 
 @click.command(help=HELP)
@@ -48,6 +47,7 @@ A claim that comes out differently weighs more than an inconclusive one: then th
 )
 @click.option("--executor", metavar="inline|local[:N]", help="In how many processes.  [default: local]")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the judgements here.")
+@click.option("--report", is_flag=True, help="Write RUN/report/index.html, with the verdicts, too.")
 def command(
     ids: tuple[str, ...],
     folder: Path | None,
@@ -55,6 +55,7 @@ def command(
     out: Path | None,
     executor: str | None,
     json_file: Path | None,
+    report: bool,
 ) -> int:
     """Judge a run, or measure one and judge it."""
     from ics_bench.claims import judge_run, load_catalogue, select
@@ -62,7 +63,7 @@ def command(
     catalogue = load_catalogue()
     chosen = select(catalogue, ids) if ids else list(catalogue)
     if json_file is not None:
-        _check_writable(json_file)
+        check_target(json_file)
     if folder is not None:
         for name, value in (("--profile", profile), ("--out", out), ("--executor", executor)):
             if value is not None:
@@ -85,6 +86,8 @@ def command(
     if json_file is not None:
         _write_json(json_file, judgements)
         click.echo(f"json    {printable(str(json_file))}")
+    if report:
+        print_report([run], run.folder / "report", judgements)
     return exit_code(judgements, failed=bool(run.failed))
 
 
@@ -128,20 +131,6 @@ def _short(statement: str) -> str:
     return f"{statement[: STATEMENT_WIDTH - 1].rstrip()}…"
 
 
-def _check_writable(path: Path) -> None:
-    """Find out before measuring, not after."""
-    try:
-        if path.exists() and not path.is_file():
-            raise UsageError(f"{str(path)!r} is no regular file; name a file to write")
-        with tempfile.TemporaryFile(dir=path.resolve().parent):
-            pass
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{str(path)!r} cannot be written: {error}") from error
-
-
 def _write_json(path: Path, judgements: Sequence[Judgement]) -> None:
     text = json.dumps({"schema": 1, "judgements": [j.to_dict() for j in judgements]}, indent=1, allow_nan=False)
-    try:
-        replace_file(path.resolve(), text.encode())
-    except OSError as error:
-        raise UsageError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+    write_file(path, text.encode())

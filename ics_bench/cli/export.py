@@ -8,6 +8,7 @@ import click
 
 from ics_bench.cli.text import printable
 from ics_bench.core import unknown
+from ics_bench.core.text import count
 from ics_bench.results.export import FORMATS, export
 from ics_bench.results.run import Run
 
@@ -25,7 +26,7 @@ def command(folder: Path, kind: str, path: Path) -> None:
         raise unknown("format", kind, FORMATS)
     run = Run.open(folder)
     export(run, kind, path)
-    count = sum(len(record.measurements) for record in run.records)
-    click.echo(f"{count} measurements  {printable(str(path))}")
+    found = count(sum(len(record.measurements) for record in run.records), "measurement")
+    click.echo(f"{found}  {printable(str(path))}")
     if not run.complete:
         click.echo("warning: the run is not complete; see ics-bench show", err=True)

@@ -45,17 +45,24 @@ def _subjects(registry: Registry) -> Rows:
     return [{"name": name, "summary": summary} for name, summary in registry.summaries().items()]
 
 
+def _norms() -> Rows:
+    from ics_bench.subjects.norm import load_norm
+
+    ours = {name: load_norm(name) for name in NORMS.builtin()}
+    rows: Rows = [{"name": name, "summary": norm.summary, "source": norm.source} for name, norm in ours.items()]
+    return rows + [row for row in _subjects(NORMS) if row["name"] not in ours]
+
+
 def _claims() -> Rows:
     from ics_bench.claims import load_catalogue
 
-    return [
-        {"name": c.id, "summary": c.statement, "registered": c.registered, "tier": c.tier} for c in load_catalogue()
-    ]
+    shown = ("registered", "family", "tier", "seeds", "section", "page", "source", "budget_seconds")
+    return [{"name": c.id, "summary": c.statement, **{key: getattr(c, key) for key in shown}} for c in load_catalogue()]
 
 
 SECTIONS: Mapping[str, Callable[[], Rows]] = {
     "workloads": _workloads,
-    "norms": lambda: _subjects(NORMS),
+    "norms": _norms,
     "inits": lambda: _subjects(INITIALIZERS),
     "models": lambda: _subjects(ARCHITECTURES),
     "data": lambda: _subjects(DATASETS),
@@ -89,8 +96,12 @@ def _section(rows: Rows) -> str:
             [row["name"], _by_profile(row.get("cases")), _by_profile(row.get("seeds")), row["summary"]] for row in rows
         ]
         return table(columns, lines)
-    columns = ("name", "registered", "summary") if any("registered" in row for row in rows) else ("name", "summary")
-    return table(columns, [[row[key] for key in columns] for row in rows])
+    columns = ("name", "summary")
+    if any("registered" in row for row in rows):
+        columns = ("name", "registered", "summary")
+    elif any("source" in row for row in rows):
+        columns = ("name", "summary", "source")
+    return table(columns, [[row.get(key) for key in columns] for row in rows])
 
 
 def _by_profile(counts: Mapping[str, int] | None) -> str | None:

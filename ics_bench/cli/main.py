@@ -15,15 +15,20 @@ COMMANDS = {
 }
 """Every command, a file each beside this one, with its line in the help."""
 
-EXIT_CODES = """\
-Exit codes:
-  0  yes
-  1  the answer is no: a verdict differs from the registered one
-  2  could not: bad usage, a missing part, a measurement that failed
-  3  inconclusive
-  130, 143  interrupted by Ctrl-C, SIGTERM; what was measured is kept
-  141  whoever read the output went away
-"""
+EXIT_CODES = {
+    "0": "yes, or done",
+    "1": "the answer is no: a verdict differs from the registered one",
+    "2": "could not: bad usage, a missing part, a measurement that failed",
+    "3": "inconclusive",
+    "130, 143": "interrupted by Ctrl-C, SIGTERM; what was measured is kept",
+    "141": "whoever read the output went away",
+}
+
+
+def exit_codes(*codes: str) -> str:
+    """Describe these exit codes for a page of help, or all of them."""
+    lines = (f"  {code}  {EXIT_CODES[code]}\n" for code in codes or EXIT_CODES)
+    return f"Exit codes:\n{''.join(lines)}"
 
 
 def help_text() -> str:
@@ -43,7 +48,7 @@ Options:
 Commands:
 {commands}
 
-{EXIT_CODES}"""
+{exit_codes()}"""
 
 
 def main() -> None:

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ics_bench.cli.group import INTERRUPTED, TERMINATED, Terminated
 from ics_bench.cli.progress import progress
-from ics_bench.cli.text import cell, duration, printable, table
-from ics_bench.core import CaseRecord
+from ics_bench.cli.text import cell, printable, table
+from ics_bench.core.text import count, duration, group_messages
 from ics_bench.execution.executors import Executor
 from ics_bench.execution.session import Session
 from ics_bench.results.run import Run
 
-_NUMBERS = re.compile(r"\d+(\.\d+)?")
+if TYPE_CHECKING:
+    from ics_bench.claims.judge import Judgement
 
 
 def measure(session: Session, executor: Executor) -> Run:
     """Measure what a session lacks, with a progress bar; on Ctrl-C or SIGTERM, say what is kept and exit."""
     if session.set_aside:
         click.echo(
-            f"warning: {session.set_aside} corrupt record(s) set aside in {printable(str(session.folder))}; "
+            f"warning: {count(session.set_aside, 'corrupt record')} set aside in {printable(str(session.folder))}; "
             "their cases are measured again",
             err=True,
         )
@@ -57,10 +57,12 @@ def print_tables(run: Run, only: str | None = None) -> None:
         if summary.held:
             click.echo(f"at {', '.join(f'{printable(key)}={cell(value)}' for key, value in summary.held)}")
         click.echo(f"\n{table(summary.columns, summary.rows)}\n")
-        warnings = _warnings(records)
-        for text, cases in warnings:
-            click.echo(f"warning ({_count(cases, 'case')}): {printable(text)}")
-        if warnings:
+        pairs = ((text, record.case.id) for record in records for m in record.measurements for text in m.warnings)
+        groups = group_messages(pairs)
+        for group in groups:
+            others = "" if group.uniform else ", and others with other numbers"
+            click.echo(f"warning ({count(group.size, 'case')}): {printable(group.message)}{others}")
+        if groups:
             click.echo()
 
 
@@ -71,7 +73,7 @@ def print_account(run: Run) -> None:
     missing = len(run.header["plan"]) - len(run.records)
     if missing:
         parts.append(f"{missing} not yet measured")
-    click.echo(f"{_count(len(run.header['plan']), 'case')}: {', '.join(parts)}; {duration(seconds)} of measuring")
+    click.echo(f"{count(len(run.header['plan']), 'case')}: {', '.join(parts)}; {duration(seconds)} of measuring")
     for status, records in (("skipped", run.skipped), ("FAILED", run.failed)):
         for record in records:
             click.echo(
@@ -80,10 +82,9 @@ def print_account(run: Run) -> None:
     click.echo(f"run     {printable(str(run.folder))}")
 
 
-def write_report(runs: list[Run], out: Path) -> Path:
-    """Write the HTML report of runs, with the verdicts that they carry."""
+def write_report(runs: list[Run], out: Path) -> None:
+    """Write the HTML report of runs, with the verdicts that they carry, and print where it is."""
     from ics_bench.api import judge
-    from ics_bench.report import write_report as write
 
     verdicts: dict[str, Any] = {}
     for run in runs:
@@ -91,20 +92,11 @@ def write_report(runs: list[Run], out: Path) -> Path:
             known = verdicts.get(judgement.id)
             if known is None or known.verdict == "inconclusive":
                 verdicts[judgement.id] = judgement
-    return write(runs, out, list(verdicts.values()))
+    print_report(runs, out, list(verdicts.values()))
 
 
-def _warnings(records: Iterable[CaseRecord]) -> list[tuple[str, int]]:
-    """Distinct warnings, each with its number of cases; those that differ in numbers alone count as one."""
-    found: dict[str, list[str]] = {}
-    for record in records:
-        for text in dict.fromkeys(text for m in record.measurements for text in m.warnings):
-            found.setdefault(_NUMBERS.sub("#", text), []).append(text)
-    return [
-        (texts[0] if len(set(texts)) == 1 else f"{texts[0]}, and others with other numbers", len(texts))
-        for texts in found.values()
-    ]
+def print_report(runs: list[Run], out: Path, judgements: Sequence[Judgement]) -> None:
+    """Write the HTML report of runs with these verdicts, and print where it is."""
+    from ics_bench.report import write_report as write
 
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+    click.echo(f"report  {printable(str(write(runs, out, judgements)))}")

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ics_bench.cli.text import duration
 from ics_bench.core import CaseRecord
+from ics_bench.core.text import duration
 from ics_bench.execution.estimate import Estimate
 from ics_bench.execution.plan import Task
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from ics_bench.cli.outcome import write_report
-from ics_bench.cli.text import printable
 from ics_bench.results.run import Run
 
 
@@ -19,5 +18,4 @@ def command(folders: tuple[Path, ...], out: Path) -> None:
 
     An earlier report in DIR is replaced; anything else there is left alone.
     """
-    page = write_report([Run.open(folder) for folder in folders], out)
-    click.echo(f"report  {printable(str(page))}")
+    write_report([Run.open(folder) for folder in folders], out)

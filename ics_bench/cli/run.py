@@ -8,9 +8,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ics_bench.cli.main import EXIT_CODES
+from ics_bench.cli.main import exit_codes
 from ics_bench.cli.outcome import measure, print_account, print_tables, write_report
-from ics_bench.cli.text import printable
 from ics_bench.core import Scalar, UsageError
 from ics_bench.execution.executors import parse_executor
 from ics_bench.execution.plan import Settings
@@ -27,7 +26,7 @@ runs that has the case keys named. An option that picks values replaces the prof
 Records are kept case by case. A run that ended early is finished with `ics-bench run --resume --out DIR`.
 
 \b
-{EXIT_CODES}"""
+{exit_codes("0", "2", "130, 143", "141")}"""
 
 
 @click.command(help=HELP)
@@ -72,7 +71,7 @@ def command(
     print_tables(run)
     print_account(run)
     if report:
-        click.echo(f"report  {printable(str(write_report([run], run.folder / 'report')))}")
+        write_report([run], run.folder / "report")
     return 2 if run.failed else 0
 
 

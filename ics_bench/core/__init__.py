@@ -4,7 +4,7 @@ from ics_bench.core.case import Case, Scalar
 from ics_bench.core.errors import UsageError, unknown
 from ics_bench.core.measurement import Curve, Measurement
 from ics_bench.core.metric import Metric
-from ics_bench.core.record import CaseRecord
+from ics_bench.core.record import CaseRecord, case_key
 from ics_bench.core.seeding import derive_seed
 from ics_bench.core.workload import PROFILES, Axis, Profile, Workload
 
@@ -20,6 +20,7 @@ __all__ = [
     "Scalar",
     "UsageError",
     "Workload",
+    "case_key",
     "derive_seed",
     "unknown",
 ]

@@ -20,6 +20,9 @@ VARIABLES = (
 )  # fmt: skip
 """Environment variables that pick the arithmetic or its threads."""
 
+CPU_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+"""Where Linux describes the caches of the first core."""
+
 GIT_SECONDS = 10
 """A repository whose status takes longer than this is recorded as unknown."""
 
@@ -69,17 +72,28 @@ def cpu_model() -> str:
     return names[0] if names else platform.machine()
 
 
-def last_level_cache_bytes() -> int | None:
-    """Size of the largest cache that the first core sees, or ``None`` where the system does not tell."""
+def cache_sizes() -> dict[int, int]:
+    """Bytes of the largest cache of each level that the first core sees; empty where the system does not tell."""
     units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-    sizes = []
-    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+    sizes: dict[int, int] = {}
+    for index in CPU_CACHES.glob("index*"):
         try:
-            text = path.read_text().strip()
-            sizes.append(int(text[:-1]) * units[text[-1]] if text[-1:] in units else int(text))
+            level, text = int((index / "level").read_text()), (index / "size").read_text().strip()
+            size = int(text[:-1]) * units[text[-1]] if text[-1:] in units else int(text)
         except (OSError, ValueError):
             continue
-    return max(sizes, default=None)
+        sizes[level] = max(size, sizes.get(level, 0))
+    return sizes
+
+
+def last_level_cache_bytes() -> int | None:
+    """Size of the largest cache that the first core sees, or ``None`` where the system does not tell."""
+    return max(cache_sizes().values(), default=None)
+
+
+def private_cache_bytes() -> int:
+    """Size of the first core's level-2 cache; 0 where the system does not tell."""
+    return cache_sizes().get(2, 0)
 
 
 def gpu_names() -> list[str]:

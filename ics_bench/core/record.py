@@ -11,6 +11,11 @@ from ics_bench.core.measurement import Measurement
 Status = Literal["measured", "skipped", "failed"]
 
 
+def case_key(workload: str, version: int, case: Case) -> str:
+    """Identity of a case within a run, as the header's plan lists it."""
+    return f"{workload} v{version} {case.id}"
+
+
 @dataclass(frozen=True, slots=True)
 class CaseRecord:
     """The outcome of one case on all its seeds; the unit in which results are kept.
@@ -44,6 +49,6 @@ class CaseRecord:
             raise ValueError(f"status {self.status!r} is not one of {get_args(Status)}")
 
     @property
-    def key(self) -> tuple[str, int, str]:
+    def key(self) -> str:
         """Identity within a run."""
-        return (self.workload, self.version, self.case.id)
+        return case_key(self.workload, self.version, self.case)

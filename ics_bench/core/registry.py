@@ -8,6 +8,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -44,6 +45,7 @@ class Registry:
     group: str = ""
     check: str = ""
     _objects: dict[str, object] = field(default_factory=dict, repr=False)
+    _found: tuple[tuple[str, ...], dict[str, EntryPoint]] | None = field(default=None, repr=False)
 
     def builtin(self) -> tuple[str, ...]:
         """Names of the built-in entries."""
@@ -51,7 +53,13 @@ class Registry:
         return tuple(sorted(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_")))
 
     def _entry_points(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.group)} if self.group else {}
+        """Find the group's entry points, again only when the search path has changed: it takes milliseconds."""
+        if not self.group:
+            return {}
+        path = tuple(sys.path)
+        if self._found is None or self._found[0] != path:
+            self._found = (path, {point.name: point for point in entry_points(group=self.group)})
+        return self._found[1]
 
     def names(self) -> tuple[str, ...]:
         """Every name that can be given, built-in first."""
@@ -73,8 +81,14 @@ class Registry:
         tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
         return (ast.get_docstring(tree) or "").partition("\n")[0]
 
-    def verify(self, name: str) -> None:
+    def verify(self, name: str, *uses: object) -> None:
         """Check, before it is used, an entry that is not built in.
+
+        Parameters
+        ----------
+        name : str
+        *uses
+            How it will be used, for a ``check`` that takes more than the name.
 
         Raises
         ------
@@ -87,7 +101,7 @@ class Registry:
             self.load(name)
             return
         module, _, function = self.check.partition(":")
-        getattr(importlib.import_module(module), function)(name)
+        getattr(importlib.import_module(module), function)(name, *uses)
 
     def canonical(self, name: str) -> str:
         """Check that ``name`` exists and return it as it will stand in results.
@@ -143,11 +157,42 @@ class Registry:
             found = getattr(found, part)
         return found
 
+    def add_all(self, items: Iterable[object], *, replace: bool) -> tuple[str, ...]:
+        """Register several objects given from Python; return their names, each once.
+
+        Parameters
+        ----------
+        items : iterable
+        replace : bool
+            Whether a name registered earlier may go over to another object, as when a definition is
+            edited and run again.
+
+        Raises
+        ------
+        UsageError
+            If two different objects go by one name: they could not be told apart in results.
+        """
+        held = {} if replace else self._objects
+        names: dict[str, object] = {}
+        for item in items:
+            if isinstance(item, str):
+                names.setdefault(self.canonical(item), item)
+                continue
+            name = self._name_of(item)
+            if names.get(name, held.get(name, item)) is not item:
+                raise UsageError(f"two {self.thing}s go by the name {name!r}; give each a name of its own with def")
+            names[self.add(item)] = item
+        return tuple(names)
+
     def add(self, item: object) -> str:
         """Register an object given from Python; return the name that it goes by in results."""
         if isinstance(item, str):
             return self.canonical(item)
-        named = item if hasattr(item, "__qualname__") else type(item)
-        name = f"{getattr(named, '__module__', '?')}:{named.__qualname__}"
+        name = self._name_of(item)
         self._objects[name] = item
         return name
+
+    @staticmethod
+    def _name_of(item: object) -> str:
+        named = item if hasattr(item, "__qualname__") else type(item)
+        return f"{getattr(named, '__module__', '?')}:{named.__qualname__}"

@@ -144,6 +144,9 @@ class Workload(ABC):
     flush_denormal : bool
         Whether numbers below the normal range count as zero, which keeps vanishing nets from crawling.
         Never where underflow itself is measured.
+    recipe : mapping of str to scalar
+        What a measurement means beyond its case: steps, batch size, target. Results of different
+        recipes are never compared.
     """
 
     name: ClassVar[str]
@@ -155,6 +158,7 @@ class Workload(ABC):
     paired: ClassVar[tuple[str, ...]] = ()
     exclusive: ClassVar[bool] = False
     flush_denormal: ClassVar[bool] = False
+    recipe: ClassVar[Mapping[str, Scalar]] = {}
 
     @abstractmethod
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
@@ -169,6 +173,10 @@ class Workload(ABC):
         """Whether a metric means anything for a case; where not, `measure` may omit it and nobody tracks it."""
         del metric, case
         return True
+
+    def norm_input(self, case: Case) -> tuple[int, ...] | None:
+        """Shape ``(N, C, *)`` of input for trying a norm of the user's on; ``None`` where a case names no width."""
+        return (4, case.integer("width")) if "width" in case else None
 
     def cost(self, case: Case) -> float:
         """Relative duration of a case, for the order of work and the remaining time."""
@@ -253,10 +261,11 @@ class Workload(ABC):
         return Measurement(self.name, case, seed, metric, float(value), unit, curve, tuple(warnings))
 
     def digest(self, profile: Profile) -> str:
-        """Fingerprint of what the declaration means: name, version, cases, seeds and metrics."""
+        """Fingerprint of what the declaration means: name, version, recipe, cases, seeds and metrics."""
         declared = {
             "name": self.name,
             "version": self.version,
+            "recipe": dict(self.recipe),
             "cases": [case.id for case in self.cases(profile)],
             "seeds": self.seeds[profile],
             "metrics": [(m.name, m.unit, m.better, m.kind) for m in self.metrics],

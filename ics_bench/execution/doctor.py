@@ -20,6 +20,9 @@ BUSY_SHARE = 0.25
 
 GIB = 2**30
 
+SCRIPT_BYTES = 2**16
+"""No browser is smaller than this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -133,16 +136,30 @@ def _program(name: str, commands: tuple[str, ...], needed_for: str, remedy: str)
     return Finding(name, "ok", paths[0]) if paths else Finding(name, "missing", needed_for, remedy)
 
 
+def find_chromium() -> Path | None:
+    """Find Chromium or Chrome among the system's programs, then among the browsers that playwright keeps."""
+    for command in ("chromium", "google-chrome", "google-chrome-stable", "chromium-browser", "chrome"):
+        found = shutil.which(command)
+        if found is not None and not _is_snap_stub(Path(found)):
+            return Path(found)
+    default = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "ms-playwright"
+    folder = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or default)
+    programs = ("chrome", "Chromium", "headless_shell", "chrome-headless-shell")
+    own = [path for name in programs for path in folder.glob(f"chromium*/**/{name}") if os.access(path, os.X_OK)]
+    return next((path for path in own if path.is_file()), None)
+
+
+def _is_snap_stub(path: Path) -> bool:
+    """Whether a command is Ubuntu's script that asks for the snap to be installed."""
+    try:
+        return path.stat().st_size < SCRIPT_BYTES and b"snap install" in path.read_bytes()
+    except OSError:
+        return False
+
+
 def _browser() -> Finding:
-    commands = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    found = _program(
-        "chromium",
-        commands,
-        "the browser tests; reports open in any browser",
-        "playwright install chromium, or apt-get install chromium",
-    )
-    folder = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path.home() / ".cache/ms-playwright")
-    own = sorted(folder.glob("chromium*"))
-    if found.state == "missing" and own:
-        return Finding("chromium", "ok", str(own[-1]))
-    return found
+    found = find_chromium()
+    if found is not None:
+        return Finding("chromium", "ok", str(found))
+    remedy = "playwright install chromium, or apt-get install chromium"
+    return Finding("chromium", "missing", "the browser tests; reports open in any browser", remedy)

@@ -32,11 +32,10 @@ class Estimate:
 
     def finish(self, record: CaseRecord) -> None:
         """Take note of a finished case; a skipped one teaches nothing about the rate."""
-        key = f"{record.workload} v{record.version} {record.case.id}"
-        workload = self._left.pop(key, None)
+        workload = self._left.pop(record.key, None)
         if workload is not None and record.status != "skipped":
             self._spent[workload] += record.seconds
-            self._finished_cost[workload] += self._cost[key]
+            self._finished_cost[workload] += self._cost[record.key]
 
     @property
     def share(self) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ics_bench.core import CaseRecord, Measurement, UsageError, Workload
+from ics_bench.core.text import has_surrogate, without_surrogates
 from ics_bench.execution.isolation import isolated, threads_of
 from ics_bench.execution.plan import Task
 from ics_bench.workloads import load_workload
@@ -26,7 +27,9 @@ def perform(task: Task) -> CaseRecord:
         with isolated(threads_of(workload), workload.flush_denormal, seed):
             reason = workload.skip(task.case, task.device)
             if reason is not None:
-                return CaseRecord(task.workload, task.version, task.case, task.seeds, "skipped", reason)
+                return CaseRecord(
+                    task.workload, task.version, task.case, task.seeds, "skipped", without_surrogates(reason)
+                )
             measurements = tuple(workload.measure(task.case, task.seeds, task.device))
         _check(task, workload, measurements)
     except (Exception, SystemExit) as error:
@@ -38,7 +41,7 @@ def perform(task: Task) -> CaseRecord:
 
 def failure(task: Task, reason: str, seconds: float = 0.0) -> CaseRecord:
     """Build the record of a task that could not be measured."""
-    return CaseRecord(task.workload, task.version, task.case, task.seeds, "failed", reason, seconds)
+    return CaseRecord(task.workload, task.version, task.case, task.seeds, "failed", without_surrogates(reason), seconds)
 
 
 def _check(task: Task, workload: Workload, measurements: Sequence[Measurement]) -> None:
@@ -55,6 +58,9 @@ def _check(task: Task, workload: Workload, measurements: Sequence[Measurement]) 
         if (m.metric, m.seed) in seen:
             raise UsageError(f"metric {m.metric!r} came twice for seed {m.seed}")
         seen.add((m.metric, m.seed))
+        for text in (*m.warnings, *((m.curve.label,) if m.curve else ())):
+            if has_surrogate(text):
+                raise UsageError(f"metric {m.metric!r} came with the text {text!r:.80}, which no file can hold")
 
 
 def _describe(error: BaseException) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ics_bench.core import PROFILES, Case, Profile, Scalar, UsageError, unknown
+from ics_bench.core import PROFILES, Case, Profile, Scalar, UsageError, Workload, case_key, unknown
 from ics_bench.execution.isolation import threads_of
+from ics_bench.subjects import ARCHITECTURES, NORMS
 from ics_bench.workloads import WORKLOADS, load_workload
 
 DEVICES = ("cpu", "cuda")
@@ -94,7 +95,7 @@ class Task:
     @property
     def key(self) -> str:
         """Identity within a run, as the header's plan lists it."""
-        return f"{self.workload} v{self.version} {self.case.id}"
+        return case_key(self.workload, self.version, self.case)
 
 
 def resolve(settings: Settings) -> Settings:
@@ -125,14 +126,53 @@ def resolve(settings: Settings) -> Settings:
         for name, values in settings.overrides.items()
     }
     for workload in workloads:
-        for case in workload.cases(settings.profile, overrides):
+        cases = workload.cases(settings.profile, overrides)
+        for case in cases:
             if not isinstance(case, Case):
                 raise UsageError(f"workload {workload.name!r} lists {case!r:.80}, which is no Case")
         for axis in workload.axes:
             if axis.registry is not None:
                 for value in overrides.get(axis.name, axis.values(settings.profile)):
-                    axis.registry.verify(str(value))
+                    inputs = _norm_inputs(workload, cases, axis.name, value) if axis.registry is NORMS else ()
+                    axis.registry.verify(str(value), *inputs)
     return replace(settings, workloads=names, overrides=overrides)
+
+
+def _norm_inputs(workload: Workload, cases: Sequence[Case], axis: str, norm: Scalar) -> Sequence[tuple[int, ...]]:
+    """Shapes that the cases hand to a norm, each once."""
+    shapes = (workload.norm_input(case) for case in cases if case.get(axis) == norm)
+    return list(dict.fromkeys(shape for shape in shapes if shape is not None))
+
+
+def several(values: Any) -> tuple[Any, ...]:
+    """Make a tuple of what may be one value or many; ``None`` is none."""
+    if values is None:
+        return ()
+    if isinstance(values, Iterable) and not isinstance(values, str | type):
+        return tuple(values)
+    return (values,)
+
+
+def subject_overrides(norm: Any, model: Any, *, replace: bool) -> dict[str, tuple[Scalar, ...]]:
+    """Register norms and models given from Python and return the axes that they replace.
+
+    Parameters
+    ----------
+    norm, model : str or object, or a sequence of them
+    replace : bool
+        Whether a factory may take the name of one registered earlier (see `Registry.add_all`).
+
+    Raises
+    ------
+    UsageError
+        For an unknown name, or two factories of one name.
+    """
+    found: dict[str, tuple[Scalar, ...]] = {}
+    for axis, registry, subjects in (("norm", NORMS, norm), ("architecture", ARCHITECTURES, model)):
+        names = registry.add_all(several(subjects), replace=replace)
+        if names:
+            found[axis] = names
+    return found
 
 
 def _check_seeds(settings: Settings) -> None:
@@ -192,6 +232,7 @@ def declarations_of(settings: Settings, tasks: Sequence[Task]) -> dict[str, Any]
         found[name] = {
             "version": workload.version,
             "digest": workload.digest(settings.profile),
+            "recipe": dict(workload.recipe),
             "seeds": sorted({seed for task in tasks if task.workload == name for seed in task.seeds}),
             "threads": threads_of(workload),
             "exclusive": workload.exclusive,

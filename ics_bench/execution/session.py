@@ -13,6 +13,7 @@ from typing import Any
 
 from ics_bench.core import CaseRecord, UsageError
 from ics_bench.core.environment import differences, fingerprint
+from ics_bench.core.text import why
 from ics_bench.execution.executors import Executor
 from ics_bench.execution.plan import Settings, Task, declarations_of, resolve, tasks_of
 from ics_bench.results import store
@@ -97,7 +98,8 @@ class Session:
         try:
             store.write_header(self.folder, self.header)
         except OSError as error:
-            raise UsageError(f"{str(self.folder / store.RUN_FILE)!r} cannot be written: {error.strerror}") from error
+            path = str(self.folder / store.RUN_FILE)
+            raise UsageError(f"{path!r} cannot be written: {why(error)}; make room or make it writable") from error
 
 
 def start(settings: Settings, folder: Path) -> Session:

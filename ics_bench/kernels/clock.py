@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from ics_bench.kernels.machine import Load
 
-MIN_ROUNDS, MAX_ROUNDS = 11, 51
-"""The median of 11 has an order-statistic interval of 98.8 % coverage; more rounds narrow it."""
+MIN_ROUNDS, MAX_ROUNDS = 31, 51
+"""With 31 the median's 95 % interval lies between the 10th and the 22nd value; more rounds narrow it."""
 
 BUDGET_SECONDS = 0.5
 """Rounds end after this time once there are enough of them."""
 
-WARM_UP_SECONDS = 0.1
+WARM_UP_SECONDS = 0.2
+"""Long enough for the processor's clock frequency to settle."""
 
 Call = Callable[[], object]
 

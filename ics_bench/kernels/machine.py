@@ -1,17 +1,13 @@
-"""What else the machine was doing during a measurement, and what a core can hold for itself."""
+"""What else the machine was doing during a measurement."""
 
 from __future__ import annotations
 
 import os
 import resource
 import time
-from pathlib import Path
 from types import TracebackType
 
 import psutil
-
-CPU_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 OTHERS_TOLERATED = 0.05
 """Share of one core that other processes may use before a timing carries a warning."""
@@ -21,18 +17,6 @@ OWN_MINIMUM = 0.9
 
 TICK_SECONDS = 0.02
 """The kernel counts each core's time in hundredths of a second, at both ends of an interval."""
-
-
-def private_cache_bytes(folder: Path = CPU_CACHES) -> int:
-    """Size of the first core's level-2 cache; 0 where the system does not tell."""
-    for index in sorted(folder.glob("index*")):
-        try:
-            level, size = ((index / name).read_text().strip() for name in ("level", "size"))
-            if level == "2":
-                return int(size.rstrip("KMG")) * _UNITS.get(size[-1], 1)
-        except (OSError, ValueError):
-            continue
-    return 0
 
 
 class Load:
@@ -70,7 +54,7 @@ class Load:
 
     def warnings(self) -> tuple[str, ...]:
         """Say what made the machine a contended one, if anything."""
-        cores = os.cpu_count() or 1
+        cores = psutil.cpu_count(logical=True) or 1  # all of them, since cpu_times() counts them all
         found = []
         if self.others_seconds > OTHERS_TOLERATED * self.wall_seconds + TICK_SECONDS * cores:
             found.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import resource
 import statistics
@@ -16,15 +15,11 @@ from ics_bench.core.environment import last_level_cache_bytes
 from ics_bench.kernels.clock import Call, interleave, overhead_seconds
 from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.provider import Provider, Tensors
+from ics_bench.kernels.rotation import MEBIBYTE, plan_sets
 from ics_bench.kernels.spec import DTYPE_BYTES, Problem, floor_bytes
-
-CACHE_FACTOR = 4
-"""The rotated buffers hold this many times the last-level cache, so that no arm finds its own there."""
 
 OVERHEAD_TOLERATED = 0.05
 """Largest share of a kernel's time, or of its bytes, that something else may take without a warning."""
-
-MEBIBYTE = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,44 +32,16 @@ class Throughput:
         One for each round; equal positions are from the same round.
     copy_bytes : int
         Bytes that a copy reads plus those that it writes.
+    in_cache : bool
+        Whether the working set fits the last-level cache: the times then say nothing of the memory's speed.
     warnings : tuple of str
     """
 
     kernel: tuple[float, ...]
     copy: tuple[float, ...]
     copy_bytes: int
+    in_cache: bool
     warnings: tuple[str, ...]
-
-
-def plan_sets(set_bytes: int, cache: int | None, memory: int) -> tuple[int, str | None]:
-    """Choose how many buffer sets to rotate through, and say so if they are too few.
-
-    Parameters
-    ----------
-    set_bytes : int
-        Bytes of one set, of all arms together.
-    cache : int or None
-        Bytes of the last-level cache.
-    memory : int
-        Most bytes to use. One set is used even if it is larger.
-
-    Returns
-    -------
-    count : int
-    warning : str or None
-        Set when the working set is not known to be `CACHE_FACTOR` times the cache.
-    """
-    wanted = memory if cache is None else CACHE_FACTOR * cache
-    count = max(1, min(math.ceil(wanted / set_bytes), memory // set_bytes))
-    held = f"the working set of {count * set_bytes / MEBIBYTE:.0f} MiB"
-    if cache is None:
-        return count, f"{held} cannot be compared with the last-level cache, whose size is unknown"
-    if count * set_bytes < wanted:
-        return count, (
-            f"{held} is smaller than {CACHE_FACTOR} × the last-level cache of {cache / MEBIBYTE:.0f} MiB: "
-            "cached bytes are counted as moved"
-        )
-    return count, None
 
 
 def saved_bytes(provider: Provider, problem: Problem, tensors: Tensors) -> int:
@@ -122,16 +89,16 @@ def measure_throughput(provider: Provider, problem: Problem, seed: int, device: 
     tensors = draw(problem, "normal", seed, device)
     set_bytes = 2 * nbytes + saved_bytes(provider, problem, tensors.clone())
     memory = min(memory_bytes, psutil.virtual_memory().available // 2)
-    count, cache_warning = plan_sets(set_bytes, last_level_cache_bytes(), memory)
+    sets = plan_sets(set_bytes, last_level_cache_bytes(), memory)
     arms: dict[str, Sequence[Call]] = {
-        "kernel": [provider.prepare(problem, tensors.clone()) for _ in range(count)],
-        "copy": copies(problem.dtype, nbytes // 2, count, seed, device),
+        "kernel": [provider.prepare(problem, tensors.clone()) for _ in range(sets.count)],
+        "copy": copies(problem.dtype, nbytes // 2, sets.count, seed, device),
     }
     samples = interleave(arms, random.Random(seed))
     kernel, copy = samples.seconds["kernel"], samples.seconds["copy"]
-    found = [cache_warning] if cache_warning else []
-    found += [*samples.load.warnings(), *_cost_warnings(kernel, samples.load.page_faults, nbytes)]
-    return Throughput(kernel, copy, 2 * (nbytes // 2), tuple(found))
+    load = samples.load
+    found = (*sets.warnings(), *load.warnings(), *_cost_warnings(kernel, load.page_faults, nbytes))
+    return Throughput(kernel, copy, 2 * (nbytes // 2), sets.in_cache, found)
 
 
 def _cost_warnings(kernel: Sequence[float], page_faults: int, nbytes: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ics_bench.core.text import count
 from ics_bench.report import text
 from ics_bench.report.axes import Scale
 from ics_bench.report.figure import Entry, MissingDataError, Panel, Picture, Styles
@@ -51,11 +52,9 @@ def layer_picture(
         If fewer values are left.
     """
     frame, held = hold(frame, (series, *panels), prefer)
-    count = frame[series].nunique()
-    if count < at_least:
-        raise MissingDataError(
-            f"it compares values of {text.words(series)}, and the run has {text.count(count, 'value')}"
-        )
+    found = frame[series].nunique()
+    if found < at_least:
+        raise MissingDataError(f"it compares values of {text.words(series)}, and the run has {count(found, 'value')}")
     parts, left = facets(frame, panels, PANELS)
     drawn, notes = [], [held, left]
     for title, part in parts:

@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ics_bench.core import CaseRecord, Workload
-from ics_bench.report import reproduce, text
+from ics_bench.core.text import MessageGroup, duration, group_messages
+from ics_bench.report import reproduce
 from ics_bench.report.drawing import FigureView, draw_figures
 from ics_bench.report.figure import Styles
 from ics_bench.report.tables import Table, summary_table
 from ics_bench.results.run import Run, plan_key
 from ics_bench.workloads import WORKLOADS, load_workload
-
-_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Messages that say the same but for their numbers, each with its case."""
-
-    entries: tuple[tuple[str, str], ...]
-
-    @property
-    def message(self) -> str:
-        """The first message, which stands for all."""
-        return self.entries[0][0]
-
-    @property
-    def uniform(self) -> bool:
-        """Whether all of them are the same, numbers included."""
-        return len({message for message, _ in self.entries}) == 1
-
-    @property
-    def size(self) -> int:
-        """Number of cases."""
-        return len({case for _, case in self.entries})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +29,9 @@ class WorkloadView:
     figures: tuple[FigureView, ...]
     left_out: tuple[str, ...]
     table: Table | None
-    warnings: tuple[Group, ...]
-    skipped: tuple[Group, ...]
-    failed: tuple[Group, ...]
+    warnings: tuple[MessageGroup, ...]
+    skipped: tuple[MessageGroup, ...]
+    failed: tuple[MessageGroup, ...]
     measured: int
 
 
@@ -117,7 +94,7 @@ def _view(run: Run, anchor: str, label: str, styles: Styles) -> RunView:
         created=_moment(run.header.get("created")),
         seeds=_seeds(run),
         wall=_wall(run.header),
-        measuring=text.duration(sum(record.seconds for record in run.records)),
+        measuring=duration(sum(record.seconds for record in run.records)),
         measured=len(run.measured),
         skipped=len(run.skipped),
         failed=len(run.failed),
@@ -142,8 +119,8 @@ def _view_workload(run: Run, name: str, anchor: str, styles: Styles) -> Workload
         left_out=left_out,
         table=summary_table(run, name),
         warnings=_warnings(records),
-        skipped=_grouped((record.reason, record.case.id) for record in records if record.status == "skipped"),
-        failed=_grouped((record.reason, record.case.id) for record in records if record.status == "failed"),
+        skipped=group_messages((record.reason, record.case.id) for record in records if record.status == "skipped"),
+        failed=group_messages((record.reason, record.case.id) for record in records if record.status == "failed"),
         measured=sum(record.status == "measured" for record in records),
     )
 
@@ -161,17 +138,10 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9_]+", "-", name.lower())[:40].strip("-") or "unnamed"
 
 
-def _warnings(records: Sequence[CaseRecord]) -> tuple[Group, ...]:
-    return _grouped(
+def _warnings(records: Sequence[CaseRecord]) -> tuple[MessageGroup, ...]:
+    return group_messages(
         (warning, record.case.id) for record in records for m in record.measurements for warning in m.warnings
     )
-
-
-def _grouped(pairs: Iterable[tuple[str, str]]) -> tuple[Group, ...]:
-    groups: dict[str, dict[tuple[str, str], None]] = {}
-    for message, case in pairs:
-        groups.setdefault(_NUMBER.sub("#", message), {})[message, case] = None
-    return tuple(Group(tuple(items)) for items in groups.values())
 
 
 def _seeds(run: Run) -> str:
@@ -196,4 +166,4 @@ def _wall(header: dict[str, Any]) -> str:
         start, end = (datetime.fromisoformat(str(header.get(name))) for name in ("created", "finished"))
     except ValueError:
         return ""
-    return text.duration((end - start).total_seconds())
+    return duration((end - start).total_seconds())

@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 import ics_bench
+from ics_bench.core.text import count
 from ics_bench.report import text
 from ics_bench.report.environment import fields
 from ics_bench.report.page import labels_of, view_runs
@@ -50,13 +51,9 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    environment.filters |= {"words": text.words, "shorten": text.shorten, "count": _count}
+    environment.filters |= {"words": text.words, "shorten": text.shorten, "count": count}
     return environment
 
 
 def _finalize(value: Any) -> Any:
     return text.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _count(amount: int, singular: str, plural: str = "") -> str:
-    return text.count(amount, singular, plural)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ics_bench.core.text import count
 from ics_bench.report import text
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def facets(frame: pd.DataFrame, keys: Sequence[str], limit: int) -> tuple[list[t
         for values, part in groups[:limit]
     ]
     rest = len(groups) - len(parts)
-    return parts, f"{text.count(rest, 'more combination')} left to the table." if rest > 0 else ""
+    return parts, f"{count(rest, 'more combination')} left to the table." if rest > 0 else ""
 
 
 def series_of(frame: pd.DataFrame, key: str) -> Iterator[tuple[object, pd.DataFrame]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ics_bench.core import UsageError
+from ics_bench.core.text import why
 from ics_bench.report.render import GENERATOR, render
 from ics_bench.results.run import Run
 
@@ -62,7 +63,7 @@ def write_report(runs: Sequence[Run], out: str | Path, judgements: Sequence[Judg
     try:
         _replace(out, contents)
     except (OSError, ValueError) as error:  # ValueError: a name that no system call takes
-        raise UsageError(f"report folder {str(out)!r} cannot be written: {_why(error)}; name another") from error
+        raise UsageError(f"report folder {str(out)!r} cannot be written: {why(error)}; name another") from error
     return out / PAGE
 
 
@@ -75,11 +76,7 @@ def _check_replaceable(out: Path) -> None:
         if found and not (found <= FILES and _is_ours(out / PAGE)):
             raise UsageError(f"report folder {str(out)!r} holds something else than a report; name another")
     except OSError as error:
-        raise UsageError(f"report folder {str(out)!r} cannot be read: {_why(error)}; name another") from error
-
-
-def _why(error: Exception) -> object:
-    return error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"report folder {str(out)!r} cannot be read: {why(error)}; name another") from error
 
 
 def _is_ours(page: Path) -> bool:

@@ -69,37 +69,6 @@ def _signed(text: str) -> str:
     return text.replace("-", "−")
 
 
-def duration(seconds: float) -> str:
-    """Write a duration in the two largest units that matter.
-
-    Examples
-    --------
-    >>> duration(0.31), duration(42), duration(3 * 3600 + 61)
-    ('0.3 s', '42 s', '3 h 1 min')
-    """
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    hours, rest = divmod(whole, 3600)
-    minutes, rest = divmod(rest, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s"
-
-
-def count(amount: int, singular: str, plural: str = "") -> str:
-    """Write an amount with its noun.
-
-    Examples
-    --------
-    >>> count(1, "case"), count(3, "case")
-    ('1 case', '3 cases')
-    """
-    return f"{amount} {singular if amount == 1 else plural or singular + 's'}"
-
-
 def words(name: str) -> str:
     """Write a field name as words: ``steps_to_target`` as ``steps to target``."""
     return name.replace("_", " ")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ics_bench.claims import Claim, Finding, Judgement, load_catalogue
+from ics_bench.core.text import duration
 from ics_bench.report import text
 from ics_bench.report.tables import MISSING
 from ics_bench.stats import Interval
@@ -37,6 +38,8 @@ class VerdictView:
     id: str
     statement: str
     section: str
+    page: str
+    budget: str
     definition: str
     source: str
     caveat: str
@@ -71,6 +74,8 @@ def _view(judgement: Judgement, claim: Claim | None) -> VerdictView:
         id=judgement.id,
         statement=claim.statement if claim else "",
         section=claim.section if claim else "",
+        page=claim.page if claim else "",
+        budget=duration(claim.budget_seconds) if claim else "",
         definition=claim.definition if claim else "",
         source=claim.source if claim else "",
         caveat=claim.caveat if claim else "",

@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
-import sys
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from ics_bench.core import Case, CaseRecord, Curve, Measurement, Scalar
-
-_NAMES = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
+from ics_bench.core.text import decode_number, encode_number, has_surrogate
+from ics_bench.core.workload import RESERVED_AXES
 
 T = TypeVar("T")
-
-
-def encode_number(value: float) -> float | str:
-    """Return a finite number as it is, any other by its name."""
-    value = float(value)  # numpy's scalars are no JSON
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-
-
-def decode_number(value: object) -> float:
-    """Undo `encode_number`.
-
-    Raises
-    ------
-    ValueError
-        For anything that it does not write, such as a literal too large for a float.
-    """
-    if isinstance(value, str) and value in _NAMES:
-        return _NAMES[value]
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
-        return float(value)
-    raise ValueError(f"{value!r:.80} is no number")
 
 
 def strict_loads(text: str | bytes) -> Any:
@@ -62,15 +38,22 @@ def strict_loads(text: str | bytes) -> Any:
 
 
 def encode_record(record: CaseRecord) -> str:
-    """Write a record as one line of JSON."""
+    """Write a record as one line of JSON.
+
+    Raises
+    ------
+    ValueError
+        If a text holds a lone surrogate: other readers of JSON refuse it, and two of them side by
+        side would come back as another character.
+    """
     return json.dumps(
         {
-            "workload": record.workload,
+            "workload": _text(record.workload),
             "version": record.version,
-            "case": dict(record.case),
+            "case": {_text(key): _scalar(value) for key, value in record.case.items()},
             "seeds": list(record.seeds),
             "status": record.status,
-            "reason": record.reason,
+            "reason": _text(record.reason),
             "seconds": record.seconds,
             "measurements": [_encode_measurement(m) for m in record.measurements],
         },
@@ -82,19 +65,19 @@ def encode_record(record: CaseRecord) -> str:
 def _encode_measurement(measurement: Measurement) -> dict[str, Any]:
     encoded: dict[str, Any] = {
         "seed": measurement.seed,
-        "metric": measurement.metric,
+        "metric": _text(measurement.metric),
         "value": encode_number(measurement.value),
-        "unit": measurement.unit,
+        "unit": _text(measurement.unit),
     }
     if measurement.curve is not None:
         curve = measurement.curve
         encoded["curve"] = {
-            "label": curve.label,
+            "label": _text(curve.label),
             "x": [encode_number(x) for x in curve.x],
             "y": [encode_number(y) for y in curve.y],
         }
     if measurement.warnings:
-        encoded["warnings"] = list(measurement.warnings)
+        encoded["warnings"] = [_text(warning) for warning in measurement.warnings]
     return encoded
 
 
@@ -108,14 +91,14 @@ def decode_record(line: str | bytes) -> CaseRecord:
     """
     raw = strict_loads(line)
     try:
-        workload, case = _is(str, raw["workload"]), Case.of({k: _scalar(v) for k, v in raw["case"].items()})
+        workload, case = _text(raw["workload"]), _case(raw["case"])
         return CaseRecord(
             workload=workload,
             version=_integer(raw["version"]),
             case=case,
             seeds=tuple(_integer(seed) for seed in raw["seeds"]),
             status=raw["status"],
-            reason=_is(str, raw["reason"]),
+            reason=_text(raw["reason"]),
             seconds=decode_number(raw["seconds"]),
             measurements=tuple(_decode_measurement(workload, case, m) for m in raw["measurements"]),
         )
@@ -127,17 +110,32 @@ def _decode_measurement(workload: str, case: Case, raw: dict[str, Any]) -> Measu
     curve = None
     if "curve" in raw:
         x, y = (tuple(decode_number(v) for v in raw["curve"][axis]) for axis in ("x", "y"))
-        curve = Curve(x, y, _is(str, raw["curve"]["label"]))
+        curve = Curve(x, y, _text(raw["curve"]["label"]))
     return Measurement(
         workload=workload,
         case=case,
         seed=None if raw["seed"] is None else _integer(raw["seed"]),
-        metric=_is(str, raw["metric"]),
+        metric=_text(raw["metric"]),
         value=decode_number(raw["value"]),
-        unit=_is(str, raw["unit"]),
+        unit=_text(raw["unit"]),
         curve=curve,
-        warnings=tuple(_is(str, text) for text in raw.get("warnings", ())),
+        warnings=tuple(_text(text) for text in raw.get("warnings", ())),
     )
+
+
+def _case(raw: Mapping[str, object]) -> Case:
+    """Refuse a key that would take the place of a column of the run's frame."""
+    for key in raw:
+        if key in RESERVED_AXES:
+            raise ValueError(f"case key {key!r} has the name of a result column")
+    return Case.of({_text(key): _scalar(value) for key, value in raw.items()})
+
+
+def _text(value: object) -> str:
+    text = _is(str, value)
+    if has_surrogate(text):
+        raise ValueError(f"the text {text!r:.80} holds a lone surrogate, which is no character")
+    return text
 
 
 def _is(kind: type[T], value: object) -> T:
@@ -155,4 +153,4 @@ def _integer(value: object) -> int:
 def _scalar(value: object) -> Scalar:
     if not isinstance(value, str | int | float):
         raise TypeError(f"{value!r:.80} is no value of a case")
-    return value
+    return _text(value) if isinstance(value, str) else value

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ics_bench.core import UsageError
+from ics_bench.core.text import encode_number
 from ics_bench.results import store
-from ics_bench.results.codec import encode_number
+from ics_bench.results.files import check_target, write_file
 from ics_bench.results.run import Run
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -35,15 +36,12 @@ def export(run: Run, kind: str, path: Path) -> Path:
     UsageError
         If the path cannot be written, or Parquet is asked for and pyarrow is missing.
     """
+    check_target(path)
     try:
-        target = path.resolve()
-        if target.exists() and not target.is_file():
-            raise UsageError(f"{str(path)!r} is no regular file; name a file to write")
-        store.replace_file(target, FORMATS[kind](run))
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise UsageError(f"{str(path)!r} cannot be written: {reason}") from error
-    return target
+        content = FORMATS[kind](run)
+    except ValueError as error:  # of the format's own library
+        raise UsageError(f"{kind} cannot hold this run: {error}; choose another of {', '.join(FORMATS)}") from error
+    return write_file(path, content)
 
 
 def as_csv(run: Run) -> bytes:

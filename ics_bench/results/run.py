@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """A folder of measurements with its settings and its environment.
 
@@ -32,7 +32,7 @@ class Run:
 
     folder: Path
     header: dict[str, Any]
-    records: list[CaseRecord] = field(repr=False)
+    records: list[CaseRecord]
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:
@@ -149,6 +149,15 @@ class Run:
         found = {name: self.summary(name) for name in dict.fromkeys(r.workload for r in self.measured)}
         return {name: pd.DataFrame(table.rows, columns=list(table.columns)) for name, table in found.items()}
 
+    def __repr__(self) -> str:
+        parts = [self.profile, f"{len(self.measured)} measured"]
+        parts += [
+            f"{len(found)} {word}" for found, word in ((self.skipped, "skipped"), (self.failed, "failed")) if found
+        ]
+        left = len(self.header["plan"]) - len(self.records)
+        parts += [f"{left} not yet measured"] if left else []
+        return f"<Run {str(self.folder)!r}: {', '.join(parts)}>"
+
     def _repr_html_(self) -> str:
         """Show the medians over seeds as tables in a notebook, and what was not measured."""
         tables = [f"<h4>{html.escape(name)}</h4>{table.to_html(index=False)}" for name, table in self.tables().items()]
@@ -161,7 +170,7 @@ class Run:
 
 def plan_key(record: CaseRecord) -> str:
     """Identity of a record's case, as the header's plan lists it."""
-    return f"{record.workload} v{record.version} {record.case.id}"
+    return record.key
 
 
 def _series(values: Sequence[object]) -> pd.Series:

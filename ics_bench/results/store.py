@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +17,18 @@ from types import TracebackType
 from typing import Any
 
 from ics_bench.core import PROFILES, CaseRecord, UsageError
+from ics_bench.core.text import why
 from ics_bench.results.codec import decode_record, encode_record, strict_loads
+from ics_bench.results.files import replace_file
 
 SCHEMA = 1
 RUN_FILE = "run.json"
 RECORDS_FILE = "measurements.jsonl"
 CORRUPT_FILE = "measurements.corrupt"
 LOCK_FILE = ".lock"
+
+_WRITABLE = "make room or make it writable, or measure into another folder"
+_BROKEN = "take it from a copy, or measure again into another folder"
 
 HEADER = {"settings": dict, "environment": dict, "plan": list, "workloads": dict}
 """What every reader of ``run.json`` relies on."""
@@ -41,20 +47,26 @@ def read_header(folder: Path) -> dict[str, Any]:
         header = strict_loads(path.read_bytes())
         schema = header["schema"]
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"{str(folder)!r} holds no run: {RUN_FILE} is missing") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{str(path)!r} cannot be read: {error}") from error
+        raise UsageError(
+            f"{str(folder)!r} holds no run: {RUN_FILE} is missing; name the folder that a run was written to"
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"{str(path)!r} cannot be read: {why(error)}; make it readable, or name another run"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{str(path)!r} cannot be read: {error}; {_BROKEN}") from error
     if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
-        raise UsageError(f"{str(path)!r} has schema {schema!r:.80}, not a positive integer")
+        raise UsageError(f"{str(path)!r} has schema {schema!r:.80}, not a positive integer; {_BROKEN}")
     if schema > SCHEMA:
         raise UsageError(
             f"{str(folder)!r} was written with schema {schema}; this version reads up to {SCHEMA}: upgrade ics-bench"
         )
     for name, kind in HEADER.items():
         if not isinstance(header.get(name), kind):
-            raise UsageError(f"{str(path)!r} is broken: {name!r} is missing or no {kind.__name__}")
+            raise UsageError(f"{str(path)!r} is broken: {name!r} is missing or no {kind.__name__}; {_BROKEN}")
     if header["settings"].get("profile") not in PROFILES:
-        raise UsageError(f"{str(path)!r} is broken: its settings name no profile")
+        raise UsageError(f"{str(path)!r} is broken: its settings name no profile; {_BROKEN}")
     return dict(header)
 
 
@@ -62,25 +74,6 @@ def write_header(folder: Path, header: dict[str, Any]) -> None:
     """Replace ``run.json`` in one step: a full disk or a kill leaves the old one whole."""
     text = json.dumps({**header, "schema": SCHEMA}, indent=1, allow_nan=False)
     replace_file(folder / RUN_FILE, text.encode())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in one step: it has the old content or the new, whatever happens.
-
-    Raises
-    ------
-    OSError
-        If the disk does not take it; the old file is intact then.
-    """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with scratch.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def create_folder(folder: Path, header: dict[str, Any]) -> None:
@@ -97,7 +90,7 @@ def create_folder(folder: Path, header: dict[str, Any]) -> None:
     except FileExistsError:
         raise UsageError(f"output folder {str(folder)!r} exists; name another, or --resume to finish it") from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"output folder {str(folder)!r} cannot be made: {_why(error)}") from error
+        raise UsageError(f"output folder {str(folder)!r} cannot be made: {why(error)}; name another") from error
     try:
         (folder / RECORDS_FILE).touch()
         write_header(folder, header)  # last: a folder with a header is a whole run
@@ -106,7 +99,7 @@ def create_folder(folder: Path, header: dict[str, Any]) -> None:
         for parent in made[1:]:
             parent.rmdir()
         if isinstance(error, OSError):
-            raise UsageError(f"output folder {str(folder)!r} cannot be written: {_why(error)}") from error
+            raise UsageError(f"output folder {str(folder)!r} cannot be written: {why(error)}; name another") from error
         raise
 
 
@@ -120,12 +113,12 @@ def read_records(folder: Path) -> list[CaseRecord]:
     UsageError
         If a whole line is corrupt, or a finished case stands twice.
     """
-    records: dict[tuple[str, int, str], CaseRecord] = {}
+    records: dict[str, CaseRecord] = {}
     for number, _, record in _scan(folder):
         if isinstance(record, str):
             raise UsageError(
                 f"{str(folder / RECORDS_FILE)!r} line {number} is corrupt: {record}; "
-                f"to set it aside and measure its case again: ics-bench run --resume --out {folder}"
+                f"to set it aside and measure its case again: ics-bench run --resume --out {shlex.quote(str(folder))}"
             )
         records[record.key] = record
     return list(records.values())
@@ -151,7 +144,7 @@ def set_aside(folder: Path) -> int:
         whole = b"".join(line + b"\n" for _, line, record in lines if not isinstance(record, str))
         replace_file(folder / RECORDS_FILE, whole)
     except OSError as error:
-        raise UsageError(f"{str(folder)!r} cannot be written: {_why(error)}") from error
+        raise UsageError(f"{str(folder)!r} cannot be written: {why(error)}; {_WRITABLE}") from error
     return len(corrupt)
 
 
@@ -161,7 +154,9 @@ def _scan(folder: Path) -> Iterator[tuple[int, bytes, CaseRecord | str]]:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise UsageError(f"{str(path)!r} cannot be read: {_why(error)}") from error
+        raise UsageError(
+            f"{str(path)!r} cannot be read: {why(error)}; make it readable, or name another run"
+        ) from error
     finished = set()
     for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline is torn or empty
         record: CaseRecord | str
@@ -189,7 +184,7 @@ class Writer:
         try:
             lock = os.open(self._folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise UsageError(f"{str(self._folder)!r} cannot be written: {_why(error)}") from error
+            raise UsageError(f"{str(self._folder)!r} cannot be written: {why(error)}; {_WRITABLE}") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -212,11 +207,15 @@ class Writer:
         Raises
         ------
         UsageError
-            If the disk does not take it.
+            If the disk does not take it, or the record holds what a file cannot.
         """
         if self._lock is None:
             raise RuntimeError("Writer is used outside its with block")
-        rest = encode_record(record).encode() + b"\n"
+        try:
+            rest = encode_record(record).encode() + b"\n"
+        except ValueError as error:
+            name = f"{record.workload} {record.case}"
+            raise UsageError(f"the record of {name} cannot be written: {error}; correct what it names") from error
         path = self._folder / RECORDS_FILE
         try:
             if self._file is None:
@@ -230,7 +229,10 @@ class Writer:
                 os.ftruncate(self._file, start)
                 raise
         except OSError as error:
-            raise UsageError(f"{str(path)!r} cannot be appended to: {_why(error)}; earlier records are kept") from error
+            raise UsageError(
+                f"{str(path)!r} cannot be appended to: {why(error)}; earlier records are kept, "
+                f"to finish: ics-bench run --resume --out {shlex.quote(str(self._folder))}"
+            ) from error
 
 
 def _open_at_end(path: Path) -> int:
@@ -240,7 +242,3 @@ def _open_at_end(path: Path) -> int:
     os.ftruncate(file, end)
     os.lseek(file, 0, os.SEEK_END)
     return file
-
-
-def _why(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -6,7 +6,7 @@ from ics_bench.subjects.initializers import InitializerRegistry
 _CHECKS = "ics_bench.subjects.check"
 
 NORMS = Registry(
-    "norm", "ics_bench.subjects.norms", "NORM", "ics_bench.norms", check="ics_bench.subjects.norm:load_norm"
+    "norm", "ics_bench.subjects.norms", "NORM", "ics_bench.norms", check="ics_bench.subjects.norm:check_norm"
 )
 ARCHITECTURES = Registry(
     "model", "ics_bench.subjects.architectures", "build", "ics_bench.models", check=f"{_CHECKS}:check_model"

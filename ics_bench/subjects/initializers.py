@@ -13,7 +13,7 @@ from ics_bench.core.registry import Registry
 if TYPE_CHECKING:
     import torch
 
-    Initializer = Callable[[torch.nn.Module, torch.Generator], None]
+Initializer = Callable[["torch.nn.Module", "torch.Generator"], None]
 
 
 def fans(weight: torch.Tensor) -> tuple[int, int]:
@@ -87,10 +87,10 @@ class InitializerRegistry(Registry):
     def _summary(self, name: str) -> str:
         return (getattr(self.load(name), "__doc__", None) or "").partition("\n")[0]
 
-    def verify(self, name: str) -> None:
+    def verify(self, name: str, *uses: object) -> None:
         """Check an initializer of the user's; a Gaussian of any scale is ours."""
         if _NORMAL.fullmatch(name) is None:
-            super().verify(name)
+            super().verify(name, *uses)
 
     def canonical(self, name: str) -> str:
         """Return ``name`` as it stands in results, with SIGMA in its shortest form."""

@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import nn
 
+from ics_bench.subjects.initializers import Initializer
 from ics_bench.subjects.norm import NormLayer
 
-Initializer = Callable[[nn.Module, torch.Generator], None]
 NormPosition = Literal["before", "after"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -30,12 +31,9 @@ def build_model(name: str, **options: Any) -> nn.Module:
     UsageError
         If the factory is no callable, raises, or returns something other than a module.
     """
-    factory = ARCHITECTURES.load(name)
-    if not callable(factory):
-        raise UsageError(f"model {name!r} is {factory!r}; expected a factory that returns a torch.nn.Module")
-    parameters = inspect.signature(factory).parameters.values()
-    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
-    accepted = options if takes_all else {p.name: options[p.name] for p in parameters if p.name in options}
+    factory = _factory(name)
+    ignored = ignored_options(name, options)
+    accepted = {option: value for option, value in options.items() if option not in ignored}
     seed = options["generator"].initial_seed() if "generator" in options else 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -46,3 +44,32 @@ def build_model(name: str, **options: Any) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise UsageError(f"model {name!r}: it returned {type(model).__name__}, not a torch.nn.Module")
     return model
+
+
+def ignored_options(name: str, options: Iterable[str]) -> tuple[str, ...]:
+    """Those of ``options`` that a model's factory does not take: arms that differ in them alone are one model.
+
+    Raises
+    ------
+    UsageError
+        If the factory is unknown, cannot be imported, is no callable, or does not tell its parameters.
+    """
+    factory = _factory(name)
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"model {name!r}: it does not tell which options it takes ({error}); wrap it in def"
+        ) from error
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        return ()
+    by_keyword = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    taken = {p.name for p in parameters if p.kind in by_keyword}
+    return tuple(option for option in options if option not in taken)
+
+
+def _factory(name: str) -> Callable[..., Any]:
+    factory = ARCHITECTURES.load(name)
+    if not callable(factory):
+        raise UsageError(f"model {name!r} is {factory!r}; expected a factory that returns a torch.nn.Module")
+    return factory

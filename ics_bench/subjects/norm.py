@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from ics_bench.core.errors import UsageError
 from ics_bench.subjects import NORMS
 
 NormLayer = Callable[[int], nn.Module]
+
+DEFAULT_SHAPE = (4, 8)
+"""Input for trying a norm on where no case names a width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,12 @@ class Norm:
 
 
 def load_norm(name: str) -> Norm:
-    """Find a norm by name; a foreign factory is checked before it is used.
+    """Find a norm by name. A foreign one is tried by `check_norm`, before a run begins.
 
     Raises
     ------
     UsageError
-        If the factory raises, returns no module, or its module changes the shape.
+        If it is unknown, cannot be imported or is no factory.
     """
     found = NORMS.load(name)
     if isinstance(found, Norm):
@@ -53,31 +57,71 @@ def load_norm(name: str) -> Norm:
     if not callable(found):
         raise UsageError(f"norm {name!r} is {found!r}; expected a factory norm_layer(num_features) -> nn.Module")
     summary = (getattr(found, "__doc__", None) or "a layer of your own").strip().splitlines()[0]
-    norm = Norm(found, summary=summary, source=name, uses_batch=True)
-    check_factory(name, norm.build)
-    return norm
+    return Norm(found, summary=summary, source=name, uses_batch=True)
 
 
-def check_factory(name: str, build: NormLayer, num_features: int = 8) -> None:
-    """Call a factory once on ``(4, num_features)`` input and reject what cannot serve as a norm.
+def check_norm(name: str, *shapes: tuple[int, ...]) -> None:
+    """Try a norm on every shape that it will meet.
+
+    A forward that raises on one rank of input, such as ``(N, C, H, W)``, is let pass if it serves every
+    shape of another: a workload that has both skips what the norm does not take.
+
+    Parameters
+    ----------
+    name : str
+    *shapes : tuple of int
+        ``(N, C, *)``; one small shape without any.
+
+    Raises
+    ------
+    UsageError
+        If the factory raises or returns no module, its module changes the shape or the dtype, or it
+        serves no rank.
+    """
+    build = load_norm(name).build
+    declined: dict[int, UsageError] = {}
+    served = shapes or (DEFAULT_SHAPE,)
+    for shape in served:
+        try:
+            check_factory(name, build, shape)
+        except _DeclinedError as error:
+            declined.setdefault(len(shape), error)
+    if declined.keys() >= {len(shape) for shape in served}:
+        raise next(iter(declined.values()))
+
+
+class _DeclinedError(UsageError):
+    """A forward that raised."""
+
+
+def check_factory(name: str, build: NormLayer, shape: tuple[int, ...] = DEFAULT_SHAPE) -> None:
+    """Call a factory once on float32 input of ``shape``, ``(N, C, *)``, and reject what cannot serve as a norm.
 
     Raises
     ------
     UsageError
         Naming the norm and what it did.
     """
-    try:
-        module = build(num_features)
-    except Exception as error:
-        raise UsageError(f"norm {name!r}: calling it with num_features={num_features} raised {error!r}") from error
-    if not isinstance(module, nn.Module):
-        raise UsageError(f"norm {name!r}: it returned {type(module).__name__}, not a torch.nn.Module")
-    x = torch.linspace(-1.0, 1.0, 4 * num_features).reshape(4, num_features)
-    try:
-        with torch.no_grad():
-            y = module(x)
-    except Exception as error:
-        raise UsageError(f"norm {name!r}: its forward on shape {tuple(x.shape)} raised {error!r}") from error
+    num_features = shape[1]
+    x = torch.linspace(-1.0, 1.0, math.prod(shape)).reshape(shape)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            module = build(num_features)
+        except Exception as error:
+            raise UsageError(f"norm {name!r}: calling it with num_features={num_features} raised {error!r}") from error
+        if not isinstance(module, nn.Module):
+            raise UsageError(
+                f"norm {name!r}: called with num_features={num_features}, it returned {type(module).__name__}, "
+                "not a torch.nn.Module"
+            )
+        try:
+            with torch.no_grad():
+                y = module(x)
+        except Exception as error:
+            raise _DeclinedError(f"norm {name!r}: its forward on shape {shape} raised {error!r}") from error
     if not isinstance(y, torch.Tensor) or y.shape != x.shape:
         got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
-        raise UsageError(f"norm {name!r}: it turned shape {tuple(x.shape)} into {got}; a norm keeps the shape")
+        raise UsageError(f"norm {name!r}: it turned shape {shape} into {got}; a norm keeps the shape")
+    if y.dtype != x.dtype:
+        before, after = (str(dtype).removeprefix("torch.") for dtype in (x.dtype, y.dtype))
+        raise UsageError(f"norm {name!r}: it turned {before} of shape {shape} into {after}; a norm keeps the dtype")

@@ -17,8 +17,8 @@ from ics_bench.probes.layerwise import Trace, trace
 from ics_bench.probes.moments import moments
 from ics_bench.probes.saturation import BOUNDED, saturated_fraction
 from ics_bench.subjects import INITIALIZERS
-from ics_bench.subjects.initializers import fans
-from ics_bench.subjects.mlp import Hidden, Initializer
+from ics_bench.subjects.initializers import Initializer, fans
+from ics_bench.subjects.mlp import Hidden
 from ics_bench.subjects.norm import load_norm
 
 PAGE_SEED = 42

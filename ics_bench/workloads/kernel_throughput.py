@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Scalar, Workload
+from ics_bench.core.environment import last_level_cache_bytes, private_cache_bytes
 from ics_bench.kernels import PROVIDERS
+from ics_bench.kernels.clock import BUDGET_SECONDS, MAX_ROUNDS, MIN_ROUNDS, WARM_UP_SECONDS
 from ics_bench.kernels.provider import load_provider
+from ics_bench.kernels.rotation import CACHE_FACTOR, MEBIBYTE, plan_sets
 from ics_bench.kernels.spec import (
     GROUP_NORMS,
     KERNEL_NORMS,
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
     from ics_bench.kernels.throughput import Throughput
 
 GIGA = 1e9
-MEBIBYTE = 2**20
+
+SHARES = ("copy_share", "bus_share", "roof_share")
+"""Metrics that compare with the memory's speed."""
 
 COPY_TRANSFERS, ALLOCATING_COPY_TRANSFERS = 2, 3
 """Bytes that a copy moves for each byte copied: read and write; or also a read before the write."""
@@ -60,7 +65,8 @@ class KernelThroughput(Workload):
       private cache (`ics_bench.kernels.spec.roof_bytes`).
 
     Parameters and statistics are float32. Buffers rotate through up to four times the last-level
-    cache; ``memory_mib`` caps that, and a working set that is too small is said to be so.
+    cache; ``memory_mib`` caps that, and a working set that is too small is said to be so. One that
+    fits the cache gets no shares: they would score the cache.
     """
 
     name = "kernel_throughput"
@@ -118,6 +124,13 @@ class KernelThroughput(Workload):
     seeds: ClassVar[Mapping[Profile, int]] = {"quick": 1, "standard": 1, "full": 3}
     paired = ("provider", "memory_mib")
     exclusive = True
+    recipe: ClassVar[Mapping[str, Scalar]] = {
+        "warm_up_seconds": WARM_UP_SECONDS,
+        "least_rounds": MIN_ROUNDS,
+        "most_rounds": MAX_ROUNDS,
+        "budget_seconds": BUDGET_SECONDS,
+        "cache_factor": CACHE_FACTOR,
+    }
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
         """Add one reduced precision to the quick profile, so that it is exercised."""
@@ -136,8 +149,20 @@ class KernelThroughput(Workload):
         return load_provider(case.text("provider")).takes(norm)
 
     def applies(self, metric: str, case: Case) -> bool:
-        """Only norms with a reference have an error."""
-        return metric != "error_over_bound" or case["norm"] in KERNEL_NORMS
+        """Only norms with a reference have an error, and only working sets beyond the cache have shares."""
+        if metric == "error_over_bound":
+            return case["norm"] in KERNEL_NORMS
+        if metric in SHARES:
+            # One group: how many there are, which torch would have to tell, hardly changes the bytes.
+            set_bytes = 2 * floor_bytes(_problem(case, groups=1))
+            memory = case.integer("memory_mib") * MEBIBYTE
+            return not plan_sets(set_bytes, last_level_cache_bytes(), memory).in_cache
+        return True
+
+    def norm_input(self, case: Case) -> tuple[int, ...]:
+        """Give a foreign norm the shape's own features, at a few samples and positions."""
+        shape = parse_shape(case.text("shape"))
+        return (4, shape[1], *(3 for _ in shape[2:]))
 
     def cost(self, case: Case) -> float:
         """Grow with the elements: the oracle takes most of the time."""
@@ -184,7 +209,6 @@ class KernelThroughput(Workload):
     def _timings(
         self, case: Case, problem: Problem, timed: Throughput, warnings: Sequence[str]
     ) -> Iterator[Measurement]:
-        from ics_bench.kernels.machine import private_cache_bytes
         from ics_bench.stats.ranks import median_interval
 
         kernel, copy = median_interval(timed.kernel), median_interval(timed.copy)
@@ -207,15 +231,19 @@ class KernelThroughput(Workload):
             "roof_share": bandwidth * roof / ideal_copy,
         }
         for name, value in values.items():
+            if timed.in_cache and name in SHARES:
+                continue
             yield self.measurement(case, None, name, value, curves.get(name), warnings)
 
 
-def _problem(case: Case) -> Problem:
-    from ics_bench.subjects.norms.group import group_count
-
+def _problem(case: Case, groups: int | None = None) -> Problem:
+    """Read the problem off a case, with the groups that group norm takes unless told."""
     norm, shape = case.text("norm"), parse_shape(case.text("shape"))
     direction: Direction = "forward" if case["direction"] == "forward" else "backward"
-    groups = group_count(shape[1]) if norm == "group" else 1
+    if groups is None:
+        from ics_bench.subjects.norms.group import group_count
+
+        groups = group_count(shape[1]) if norm == "group" else 1
     return Problem(norm, direction, shape, case.text("dtype"), case["mode"] == "train", groups)
 
 

@@ -7,13 +7,11 @@ from typing import ClassVar
 
 import pytest
 from asv_runner.benchmarks._base import get_setup_cache_key
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ics_bench.asv import TimeSuite, TrackSuite
 from ics_bench.asv.declaration import require_as_discovered
-from ics_bench.asv.tracking import trackable, tracked_unit
 from ics_bench.core import Axis, Metric, UsageError, Workload
+from ics_bench.subjects import NORMS
 from ics_bench.workloads import WORKLOADS
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +139,7 @@ def test_the_base_classes_bring_no_benchmarks_of_their_own(tmp_path):
     "changes",
     [
         {"version": 2},
+        {"recipe": {"steps": 300}},
         {"seeds": {"quick": 4, "standard": 5, "full": 5}},
         {"axes": (Axis("size", "how large", quick=(1, 2)),)},
         {"metrics": (ACCURACY, Metric("loss", "bit", "lower", "seeded"))},
@@ -194,47 +193,6 @@ def test_a_failed_case_fails_with_its_reason():
         found.track_loss(found.setup_cache(), "size=1")
 
 
-@given(st.lists(st.floats(0.001, 1e6), min_size=1), st.floats(1.1, 1e3))
-def test_a_better_value_is_tracked_as_a_lower_one(values, factor):
-    more = [value * factor for value in values]
-    assert trackable(ACCURACY, more) < trackable(ACCURACY, values)
-    assert trackable(LOSS, more) > trackable(LOSS, values)
-
-
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=9), st.randoms())
-def test_the_order_of_the_seeds_does_not_matter(values, random):
-    shuffled = random.sample(values, len(values))
-    assert trackable(LOSS, shuffled) == trackable(LOSS, values)
-
-
-@given(st.lists(st.floats(), min_size=1))
-def test_what_is_tracked_is_finite_and_not_negative(values):
-    try:
-        tracked = trackable(LOSS, values)
-    except ValueError:
-        return
-    assert math.isfinite(tracked)
-    assert tracked >= 0
-
-
-@pytest.mark.parametrize("values", [[math.nan], [math.nan, 1.0, 2.0], [math.inf], [-1.0], []])
-def test_what_asv_cannot_hold_raises(values):
-    with pytest.raises(ValueError, match="loss"):
-        trackable(LOSS, values)
-
-
-def test_a_declared_ceiling_stands_in_for_infinity():
-    steps = Metric("steps", "step", "lower", "seeded", asv_ceiling=1000.0)
-    assert trackable(steps, [10.0, math.inf, math.inf]) == 1000.0
-    assert trackable(steps, [10.0, 20.0, math.inf]) == 20.0
-
-
-def test_units_of_reciprocals_say_so():
-    assert tracked_unit(LOSS) == "nat"
-    assert tracked_unit(ACCURACY) == "1/accuracy"
-    assert tracked_unit(Metric("bandwidth", "GB/s", "higher", "timing")) == "1/(GB/s)"
-
-
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
@@ -249,6 +207,26 @@ def test_units_of_reciprocals_say_so():
 def test_a_wrong_declaration_is_refused_at_once(attributes, message):
     with pytest.raises(UsageError, match=message):
         suite(**attributes)
+
+
+def factory(scale):
+    def build(num_features):
+        return scale * num_features
+
+    return build
+
+
+def test_two_factories_of_one_name_are_refused_in_a_suite_and_across_suites(monkeypatch):
+    monkeypatch.setattr(NORMS, "_objects", {})
+    monkeypatch.setattr("ics_bench.asv.declaration.resolve", lambda settings: settings)  # the norms need not serve
+    one, other = factory(1), factory(2)
+    named = workload(axes=(Axis("norm", "a norm", quick=("none",), registry=NORMS),), cost=lambda self, case: 1.0)
+    with pytest.raises(UsageError, match="two norms go by the name"):
+        suite(named=named, norm=[one, other])
+    assert len(suite(named=named, norm=[one, "batch"]).params) == 2
+    assert len(suite(named=named, norm=one).params) == 1
+    with pytest.raises(UsageError, match="two norms go by the name"):
+        suite(named=named, norm=other)
 
 
 def test_an_unknown_workload_is_refused():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,9 @@ WRONG = [
     (["run", SUBJECTS, "--norm", "plugin_workloads:moduleless_norm"], "not a torch.nn.Module"),
     (["run", SUBJECTS, "--norm", "plugin_workloads:shapeless_norm"], "a norm keeps the shape"),
     (["run", SUBJECTS, "--norm", "plugin_workloads:nothing"], "has no 'nothing'"),
+    (["run", "lr_ceiling", "--norm", "plugin_workloads:narrow_norm"], "num_features=64 raised ValueError('64 features"),
+    (["run", "lr_ceiling", "--norm", "plugin_workloads:bfloat16_norm"], "a norm keeps the dtype"),
+    (["run", "kernel_throughput", "--norm", "plugin_workloads:narrow_norm"], "'plugin_workloads:narrow_norm': ca"),
     (["run", SUBJECTS, "--model", "plugin_workloads:moduleless_model"], "not a torch.nn.Module"),
     (["run", DRAWS, "--executor", "cloud"], "unknown executor 'cloud'"),
     (["run", DRAWS, "--executor", "local:0"], "unknown executor 'local:0'"),
@@ -94,6 +98,7 @@ def test_an_output_folder_without_permission(command, workplace):
     assert "Permission denied" in done.err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc, where nobody may write, is Linux's")
 def test_a_read_only_place(command):
     done = command("run", DRAWS, "--executor", "inline", "--out", "/proc/ics-bench-run")
     assert done.code == 2

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,16 @@ def test_a_failed_measurement_is_no_verdict(command, judged, tmp_path):
     done = command("claims", CHEAP, "--run", folder)
     assert done.code == 2
     assert "boom" in done.out
+
+
+def test_the_report_of_claims_holds_their_verdicts(command, judged, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(judged, folder)
+    done = command("claims", "--run", folder, "--report")
+    page = folder / "report" / "index.html"
+    assert f"report  {page}" in done.out.splitlines()
+    (claim,) = select(load_catalogue(), [CHEAP])
+    assert claim.statement in page.read_text()
 
 
 def judgement(verdict: str, registered: str) -> Judgement:

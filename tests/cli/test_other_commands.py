@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ics_bench.claims import load_catalogue
 from ics_bench.execution import doctor
 from ics_bench.results.run import Run
 
@@ -87,6 +88,15 @@ def test_list_json_holds_the_declarations(command):
     assert rows["lr_ceiling"]["axes"]["norm"]["quick"]
     assert rows["lr_ceiling"]["metrics"]["trainable_ceiling"]["better"] == "higher"
     assert rows["lr_ceiling"]["cases"]["standard"] > rows["lr_ceiling"]["cases"]["quick"]
+
+
+def test_list_says_where_a_norm_is_defined_and_what_a_claim_may_cost(command):
+    assert "arXiv:1502.03167" in next(line for line in command("list", "norms").out.splitlines() if "batch" in line)
+    rows = {row["name"]: row for row in json.loads(command("list", "claims", "--json").out)["claims"]}
+    claims = {claim.id: claim for claim in load_catalogue()}
+    assert {name: (row["page"], row["budget_seconds"]) for name, row in rows.items()} == {
+        name: (claim.page, claim.budget_seconds) for name, claim in claims.items()
+    }
 
 
 def test_doctor_finds_what_this_machine_has(command):

@@ -95,7 +95,7 @@ def test_resume_reports_corrupt_records(command):
     assert "ics-bench run --resume --out r" in shown.err
     done = command("run", "--resume", "--out", "r", *INLINE)
     assert done.code == 0
-    assert done.err == "warning: 1 corrupt record(s) set aside in r; their cases are measured again\n"
+    assert done.err == "warning: 1 corrupt record set aside in r; their cases are measured again\n"
     assert command("show", "r").code == 0
 
 

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ics_bench.core.environment import differences, fingerprint, git_state, last_level_cache_bytes, usable_cores
+from ics_bench.core.environment import (
+    cache_sizes,
+    differences,
+    fingerprint,
+    git_state,
+    last_level_cache_bytes,
+    private_cache_bytes,
+    usable_cores,
+)
 
 
 def test_the_fingerprint_is_strict_json_and_complete():
@@ -71,6 +79,7 @@ def test_without_git_the_commit_is_unknown(tmp_path, monkeypatch):
     assert fingerprint()["git"] is None
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system binds no process to cores")
 def test_cores_are_those_that_may_be_used():
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
@@ -83,3 +92,28 @@ def test_cores_are_those_that_may_be_used():
 def test_the_cache_is_a_size_or_unknown():
     size = last_level_cache_bytes()
     assert size is None or size > 2**10
+
+
+def describe_cache(folder: Path, index: int, level: str, size: str) -> None:
+    cache = folder / f"index{index}"
+    cache.mkdir()
+    (cache / "level").write_text(f"{level}\n")
+    (cache / "size").write_text(f"{size}\n")
+
+
+def test_caches_are_told_apart_by_level(tmp_path, monkeypatch):
+    monkeypatch.setattr("ics_bench.core.environment.CPU_CACHES", tmp_path)
+    assert (private_cache_bytes(), last_level_cache_bytes()) == (0, None)
+    describe_cache(tmp_path, 0, "1", "48K")
+    describe_cache(tmp_path, 1, "1", "64K")
+    describe_cache(tmp_path, 2, "2", "2048K")
+    describe_cache(tmp_path, 3, "3", "480M")
+    assert cache_sizes() == {1: 64 * 2**10, 2: 2 * 2**20, 3: 480 * 2**20}
+    assert private_cache_bytes() == 2 * 2**20
+    assert last_level_cache_bytes() == 480 * 2**20
+
+
+def test_a_cache_that_cannot_be_read_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.setattr("ics_bench.core.environment.CPU_CACHES", tmp_path)
+    describe_cache(tmp_path, 0, "2", "large")
+    assert cache_sizes() == {}

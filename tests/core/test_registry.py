@@ -91,6 +91,43 @@ def test_an_object_goes_by_the_name_of_its_definition(package):
     assert package.add("first") == "first"
 
 
+def make(value):
+    def thing():
+        return value
+
+    return thing
+
+
+def test_two_objects_of_one_name_are_refused(package):
+    one, other = make(1), make(2)
+    for replace in (True, False):
+        with pytest.raises(UsageError, match=r"two things go by the name '.*:make\.<locals>\.thing'"):
+            package.add_all([one, other], replace=replace)
+    (name,) = package.add_all([one, one], replace=False)
+    assert package.add_all(["first", one], replace=False) == ("first", name)
+
+
+def test_a_name_goes_over_to_another_object_only_where_that_is_asked_for(package):
+    one, other = make(1), make(2)
+    (name,) = package.add_all([one], replace=False)
+    with pytest.raises(UsageError, match="two things"):
+        package.add_all([other], replace=False)
+    assert package.load(name) is one
+    assert package.add_all([other], replace=True) == (name,)
+    assert package.load(name) is other
+
+
+def test_entry_points_are_looked_up_once_for_a_search_path(package, tmp_path, monkeypatch):
+    looked_up = []
+    monkeypatch.setattr("ics_bench.core.registry.entry_points", lambda group: looked_up.append(group) or ())
+    for _ in range(3):
+        assert package.names() == ("first", "second")
+    assert len(looked_up) == 1
+    monkeypatch.syspath_prepend(tmp_path / "more")
+    package.names()
+    assert len(looked_up) == 2
+
+
 @pytest.mark.parametrize("registry", [NORMS, ARCHITECTURES, DATASETS, INITIALIZERS], ids=lambda r: r.thing)
 def test_everything_shipped_loads_and_has_a_line(registry):
     for name, summary in registry.summaries().items():

@@ -10,6 +10,7 @@ from ics_bench.core import CaseRecord
 from ics_bench.execution.isolation import isolated
 from ics_bench.execution.perform import perform
 from ics_bench.execution.plan import Settings, resolve, tasks_of
+from ics_bench.results.codec import decode_record, encode_record
 
 
 def records(name: str, **overrides: tuple[str, ...]) -> list[CaseRecord]:
@@ -51,6 +52,33 @@ def test_what_goes_wrong_is_a_failed_record_with_no_measurement(workplace, how, 
     assert said in record.reason
     assert "\n" not in record.reason
     assert record.measurements == ()
+
+
+ODD_TEXTS = """
+from plugin_workloads import Draws
+
+class OddTexts(Draws):
+    def skip(self, case, device):
+        return "caf\\udce9" if case["size"] == 1 else None
+
+    def measure(self, case, seeds, device):
+        if case["size"] == 2:
+            raise ValueError("caf\\udce9")
+        yield self.measurement(case, 0, "draw", 1.0, warnings=["caf\\udce9"])
+
+WORKLOAD = OddTexts()
+"""
+
+
+def test_text_that_no_file_can_hold_costs_its_case_and_no_other(workplace):
+    (workplace / "odd_texts.py").write_text(ODD_TEXTS)
+    resolved = resolve(Settings(("odd_texts:WORKLOAD",)))
+    skipped, raised, warned = (perform(task) for task in tasks_of(resolved))
+    assert (skipped.status, skipped.reason) == ("skipped", "caf\\udce9")
+    assert raised.reason.startswith("ValueError: caf\\udce9 (odd_texts.py:")
+    assert warned.status == "failed"
+    assert "'draw' came with the text 'caf\\udce9'" in warned.reason
+    assert [decode_record(encode_record(record)) for record in (skipped, raised, warned)] == [skipped, raised, warned]
 
 
 def test_the_same_case_gives_the_same_numbers_whatever_ran_before(workplace):

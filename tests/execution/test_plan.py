@@ -6,6 +6,7 @@ import pytest
 
 from ics_bench.core import UsageError
 from ics_bench.execution.plan import MAX_SEEDS, Settings, declarations_of, resolve, tasks_of
+from ics_bench.workloads import load_workload
 
 DRAWS = "plugin_workloads:DRAWS"
 
@@ -104,6 +105,23 @@ def test_a_subject_that_cannot_serve_is_found_before_anything_runs(workplace, ax
 
 
 @pytest.mark.parametrize(
+    ("workload", "case", "features"),
+    [
+        ("lr_ceiling", {"width": (16, 48)}, 48),
+        ("init_scale", {"width": (48,)}, 48),
+        ("kernel_throughput", {"shape": ("64x16", "64x48")}, 48),
+        ("kernel_throughput", {"shape": ("2x16x5x5", "2x48x5x5")}, 48),
+    ],
+)
+def test_a_norm_is_tried_at_every_width_that_the_cases_have(workplace, workload, case, features):
+    norm = "plugin_workloads:narrow_norm"
+    with pytest.raises(UsageError, match=f"norm '{norm}': calling it with num_features={features} raised"):
+        resolve(Settings((workload,), overrides={"norm": (norm,), **case}))
+    fitting = {name: values[:1] if len(values) > 1 else (32,) for name, values in case.items()}
+    assert resolve(Settings((workload,), overrides={"norm": (norm,), **fitting})).overrides["norm"] == (norm,)
+
+
+@pytest.mark.parametrize(
     ("axis", "name", "said"),
     [("init", "lazy_initializer", "not finite"), ("data", "bare_data", r"not ics_bench\.subjects")],
 )
@@ -134,6 +152,16 @@ def test_declarations_say_what_is_needed_to_read_results(workplace):
     assert found[DRAWS]["threads"] == 1
     assert found["plugin_workloads:ALONE"]["exclusive"] is True
     assert [metric["better"] for metric in found[DRAWS]["metrics"]] == ["higher", "lower", "neutral"]
+
+
+def test_a_changed_recipe_changes_the_declaration(workplace):
+    resolved = resolve(settings())
+    before = declarations_of(resolved, tasks_of(resolved))[DRAWS]
+    workload = load_workload(DRAWS)
+    type(workload).recipe = {"steps": 300}  # the module is imported anew for every test
+    after = declarations_of(resolved, tasks_of(resolved))[DRAWS]
+    assert (before["recipe"], after["recipe"]) == ({}, {"steps": 300})
+    assert before["digest"] != after["digest"]
 
 
 def test_cuda_without_a_gpu_is_refused(workplace):

@@ -22,7 +22,10 @@ def test_a_full_disk_keeps_whole_records_and_resumes(process, workplace, command
     popen = process("run", BULKY, *INLINE, "--out", "r", prefix=limit(1000))
     out, err = popen.communicate(timeout=120)
     assert (popen.returncode, out) == (2, "")
-    assert err == "error: 'r/measurements.jsonl' cannot be appended to: File too large; earlier records are kept\n"
+    assert err == (
+        "error: 'r/measurements.jsonl' cannot be appended to: File too large; earlier records are kept, "
+        "to finish: ics-bench run --resume --out r\n"
+    )
     kept = Run.open("r").records
     assert 0 < len(kept) < 3
     assert Path("r/measurements.jsonl").read_bytes().endswith(b"\n")  # nothing torn stays
@@ -34,7 +37,7 @@ def test_a_disk_too_full_for_the_header_leaves_no_folder(process, workplace):
     popen = process("run", BULKY, *INLINE, "--out", "new/r", prefix=limit(1))
     _, err = popen.communicate(timeout=120)
     assert popen.returncode == 2
-    assert err == "error: output folder 'new/r' cannot be written: File too large\n"
+    assert err == "error: output folder 'new/r' cannot be written: File too large; name another\n"
     assert not (workplace / "new").exists()
 
 
@@ -45,7 +48,7 @@ def test_a_full_disk_leaves_the_old_export(process, workplace, command, kind):
     popen = process("export", "r", "--format", kind, "--out", "old", prefix=limit(16))
     _, err = popen.communicate(timeout=120)
     assert popen.returncode == 2
-    assert err == "error: 'old' cannot be written: File too large\n"
+    assert err == "error: 'old' cannot be written: File too large; name another file\n"
     assert (workplace / "old").read_text() == "old"
     assert sorted(path.name for path in workplace.iterdir() if path.name.startswith(".")) == []
 

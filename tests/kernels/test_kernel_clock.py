@@ -4,12 +4,11 @@ import subprocess
 import sys
 import time
 import weakref
-from pathlib import Path
 
 import pytest
 
 from ics_bench.kernels.clock import MAX_ROUNDS, MIN_ROUNDS, interleave, overhead_seconds
-from ics_bench.kernels.machine import Load, private_cache_bytes
+from ics_bench.kernels.machine import Load
 
 
 def _recorder(log: list, name: str, sets: int) -> list:
@@ -108,23 +107,3 @@ def test_time_without_processor_is_noticed() -> None:
         time.sleep(0.2)
     assert any("of processor time" in warning for warning in load.warnings())
     assert load.own_seconds < load.wall_seconds
-
-
-def _cache(folder: Path, index: int, level: str, size: str) -> None:
-    cache = folder / f"index{index}"
-    cache.mkdir()
-    (cache / "level").write_text(f"{level}\n")
-    (cache / "size").write_text(f"{size}\n")
-
-
-def test_the_private_cache_is_the_second_level(tmp_path: Path) -> None:
-    assert private_cache_bytes(tmp_path) == 0
-    _cache(tmp_path, 0, "1", "48K")
-    _cache(tmp_path, 2, "2", "2048K")
-    _cache(tmp_path, 3, "3", "480M")
-    assert private_cache_bytes(tmp_path) == 2 * 2**20
-
-
-def test_a_cache_that_cannot_be_read_is_unknown(tmp_path: Path) -> None:
-    _cache(tmp_path, 0, "2", "large")
-    assert private_cache_bytes(tmp_path) == 0

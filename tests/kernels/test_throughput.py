@@ -4,8 +4,9 @@ from hypothesis import strategies as st
 
 from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, load_provider
+from ics_bench.kernels.rotation import CACHE_FACTOR, plan_sets
 from ics_bench.kernels.spec import Problem, floor_bytes
-from ics_bench.kernels.throughput import CACHE_FACTOR, copies, measure_throughput, plan_sets, saved_bytes
+from ics_bench.kernels.throughput import copies, measure_throughput, saved_bytes
 
 EAGER = load_provider("torch_eager")
 
@@ -14,18 +15,21 @@ EAGER = load_provider("torch_eager")
 def test_a_working_set_that_is_not_known_to_be_cold_is_said_to_be_so(
     set_bytes: int, cache: int | None, memory: int
 ) -> None:
-    count, warning = plan_sets(set_bytes, cache, memory)
-    assert count >= 1
-    assert count == 1 or count * set_bytes <= memory
-    cold = cache is not None and count * set_bytes >= CACHE_FACTOR * cache
-    assert (warning is None) == cold
+    sets = plan_sets(set_bytes, cache, memory)
+    assert sets.count >= 1
+    assert sets.nbytes == sets.count * set_bytes
+    assert sets.count == 1 or sets.nbytes <= memory
+    cold = cache is not None and sets.nbytes >= CACHE_FACTOR * cache
+    assert (sets.warnings() == ()) == cold
+    assert sets.in_cache == (cache is not None and sets.nbytes < cache)
+    assert any("no share" in warning for warning in sets.warnings()) == sets.in_cache
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**8))
 def test_no_more_memory_is_used_than_the_cache_asks_for(set_bytes: int, cache: int) -> None:
-    count, warning = plan_sets(set_bytes, cache, memory=10**12)
-    assert warning is None
-    assert (count - 1) * set_bytes < CACHE_FACTOR * cache
+    sets = plan_sets(set_bytes, cache, memory=10**12)
+    assert sets.warnings() == ()
+    assert (sets.count - 1) * set_bytes < CACHE_FACTOR * cache
 
 
 def test_copies_use_buffers_of_their_own() -> None:

@@ -24,7 +24,7 @@ def judgement(**fields):
         "verdict": "supported",
         "registered": "supported",
         "family": "theory",
-        "tier": "standard",
+        "profile": "standard",
         "headline": "float64",
         "effect": 0.0126,
         "interval": Interval(0.0124, 0.0129),
@@ -225,8 +225,26 @@ def test_no_name_acts_on_the_page(tmp_path, monkeypatch):
 
 
 def test_a_lone_surrogate_can_be_written(tmp_path):
-    run = write_run(tmp_path / "run", [record("w", {"place": 1}, [], status="failed", reason="\ud800 broke")])
-    assert "\\ud800 broke" in page_of(tmp_path, run).text()
+    run = write_run(tmp_path / "run", [layer_record(1.0)])
+    run.header["environment"]["cpu"] = "\ud800 Processor"
+    assert "\\ud800 Processor" in page_of(tmp_path, run).text()
+
+
+def test_a_verdict_says_where_its_statement_stands_and_what_measuring_it_may_cost(tmp_path):
+    (claim,) = [claim for claim in load_catalogue() if claim.id == "init-1"]
+    run = write_run(tmp_path / "run", [layer_record(1.0)])
+    text = page_of(tmp_path, run, judgements=[judgement()]).text()
+    assert f"{claim.section}: {claim.page}" in text
+    assert f"{claim.budget_seconds} s of measuring on two cores" in text
+
+
+def test_a_run_made_for_claims_is_reproduced_by_claims(tmp_path):
+    run = write_run(tmp_path / "run", [layer_record(1.0)], claims=["init-1"])
+    assert "ics-bench claims init-1 --profile standard --report" in page_of(tmp_path, run).text()
+    fresh = write_run(tmp_path / "fresh", [layer_record(1.0)], claims=["init-1"], first_seed=5000)
+    text = Page(write_report([fresh], tmp_path / "fresh-out")).text()
+    assert "ics-bench claims" not in text
+    assert "first_seed=5000" in text
 
 
 def test_a_run_without_records_is_a_page_too(tmp_path):

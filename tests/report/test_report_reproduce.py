@@ -1,9 +1,11 @@
 import shlex
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ics_bench.report.reproduce import command, python
+from ics_bench.results.run import Run
 
 SETTINGS = {
     "workloads": ["lr_ceiling"],
@@ -26,6 +28,30 @@ def test_defaults_are_left_out():
     plain = {"workloads": ["a", "b"], "profile": "quick", "overrides": {}, "seeds": None, "first_seed": 0}
     assert command(plain) == "ics-bench run a b --profile quick --report"
     assert python(plain) == "ics_bench.run('a', 'b', profile='quick')"
+
+
+CLAIMS = {
+    "workloads": ["init_scale"], "profile": "quick", "overrides": {}, "seeds": None, "first_seed": 0, "device": "cpu",
+    "claims": ["init-4"],
+}  # fmt: skip
+
+
+def test_a_run_made_for_claims_is_made_again_by_claims():
+    assert command(CLAIMS) == "ics-bench claims init-4 --profile quick --report"
+
+
+@pytest.mark.parametrize("changes", [{"seeds": 5}, {"first_seed": 5000}, {"device": "cuda"}])
+def test_what_the_command_cannot_say_is_left_to_python(changes):
+    assert command(CLAIMS | changes) == ""
+    ((name, value),) = changes.items()
+    assert f"{name}={value!r}" in python(CLAIMS | changes)
+
+
+def test_the_python_for_claims_measures_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = CLAIMS | {"first_seed": 7}
+    exec(python(settings), {})
+    assert Run.open("claims-run").settings == settings
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))))

@@ -59,13 +59,5 @@ def test_shortening_keeps_both_ends(raw, limit):
         assert raw.endswith(tail)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(0.0, "0.0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (3599.7, "1 h 0 min"), (7384, "2 h 3 min")],
-)
-def test_durations(seconds, shown):
-    assert text.duration(seconds) == shown
-
-
 def test_the_documented_examples_hold():
     assert doctest.testmod(text).failed == 0

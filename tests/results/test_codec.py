@@ -9,14 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ics_bench.core import Case, CaseRecord, Curve, Measurement
-from ics_bench.results.codec import decode_number, decode_record, encode_number, encode_record, strict_loads
+from ics_bench.core.text import decode_number, encode_number
+from ics_bench.core.workload import RESERVED_AXES
+from ics_bench.results.codec import decode_record, encode_record, strict_loads
 
-texts = st.text(max_size=8)  # any code point: surrogates, NUL, escapes
+texts = st.text(max_size=8)  # any character: NUL, escapes, astral ones; surrogates are none
 floats = st.floats()
 scalars = st.one_of(
     texts, st.integers(-(2**63), 2**63), st.floats(allow_nan=False, allow_infinity=False), st.booleans()
 )
-cases = st.dictionaries(texts, scalars, max_size=4).map(Case.of)
+cases = st.dictionaries(texts.filter(lambda key: key not in RESERVED_AXES), scalars, max_size=4).map(Case.of)
 curves = st.lists(st.tuples(floats, floats), max_size=4).flatmap(
     lambda points: texts.map(lambda label: Curve(tuple(x for x, _ in points), tuple(y for _, y in points), label))
 )
@@ -103,6 +105,41 @@ def test_a_field_of_the_wrong_kind_is_no_record(field, value):
 def test_other_json_is_no_record(line):
     with pytest.raises(ValueError, match="not a record"):
         decode_record(line)
+
+
+def record_with(text):
+    curve = Curve((0.0,), (1.0,), text("label"))
+    measurement = Measurement(
+        text("workload"), Case.of({text("key"): text("value")}), 0, text("metric"), 1.0, text("unit"), curve,
+        (text("warning"),),
+    )  # fmt: skip
+    return CaseRecord(
+        measurement.workload, 1, measurement.case, (0,), "measured", text("reason"), 1.0, (measurement,)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["workload", "key", "value", "metric", "unit", "label", "warning", "reason"])
+def test_a_lone_surrogate_is_refused_both_ways(place):
+    whole = encode_record(record_with(lambda name: f"<{name}>"))
+    assert decode_record(whole)
+    with pytest.raises(ValueError, match="lone surrogate"):
+        encode_record(record_with(lambda name: "\ud800" if name == place else name))
+    with pytest.raises(ValueError, match="lone surrogate"):
+        decode_record(whole.replace(f"<{place}>", "\\udfff"))
+
+
+@pytest.mark.parametrize("key", sorted(RESERVED_AXES))
+def test_a_case_key_named_like_a_column_of_the_frame_is_no_record(key):
+    with pytest.raises(ValueError, match=f"case key {key!r} has the name of a result column"):
+        decode_record(json.dumps({**WHOLE, "case": {"depth": 1, key: 0.5}}))
+
+
+def test_the_reserved_names_are_the_columns_of_the_frame(tmp_path):
+    from ics_bench.results.run import Run
+
+    header = {"settings": {"profile": "quick"}, "environment": {}, "plan": [], "workloads": {}}
+    frame = Run(tmp_path, header, [decode_record(json.dumps(WHOLE))]).frame()
+    assert {*frame.columns} == RESERVED_AXES | {"a"}
 
 
 @given(st.binary(max_size=200))

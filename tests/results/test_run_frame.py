@@ -107,6 +107,13 @@ def test_a_run_is_complete_when_nothing_planned_is_missing_or_failed(tmp_path):
     assert run_of(tmp_path / "other", FIRST, skipped).complete
 
 
+def test_a_run_is_named_in_one_short_line(tmp_path):
+    failed = CaseRecord("a", 1, Case.of(depth=20), (0,), "failed", "boom")
+    order = [*(plan_key(record) for record in (FIRST, SECOND, failed)), "a v1 depth=99"]
+    run = run_of(tmp_path / "run", FIRST, SECOND, failed, order=order)
+    assert repr(run) == f"<Run {str(tmp_path / 'run')!r}: quick, 2 measured, 1 failed, 1 not yet measured>"
+
+
 def test_the_summary_shows_medians_and_what_varies(tmp_path):
     table = run_of(tmp_path / "run", FIRST, SECOND).summary("a")
     assert table.columns == ("depth", "loss [nat]", "steps", "seeds", "warnings")

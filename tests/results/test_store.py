@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ics_bench.core import Case, CaseRecord, Measurement, UsageError
-from ics_bench.results import store
+from ics_bench.results import files, store
 
 
 def record(size: int, status: str = "measured", value: float = 0.5) -> CaseRecord:
@@ -124,6 +124,14 @@ def test_a_header_that_is_not_ours_is_one_clear_line(folder, content, said):
     assert "\n" not in str(found.value)
 
 
+def test_a_record_that_no_file_can_hold_leaves_nothing(folder):
+    append(folder, record(1))
+    bad = CaseRecord("w", 1, Case.of(size=2), (0,), "failed", "\ud800")
+    with pytest.raises(UsageError, match=r"record of w size=2 cannot be written: .*lone surrogate"):
+        append(folder, bad)
+    assert [found.key for found in store.read_records(folder)] == [record(1).key]
+
+
 @pytest.mark.parametrize("where", ["nowhere", "a_file", "a_file/below", "."])
 def test_a_folder_without_a_run_is_named(tmp_path, where):
     (tmp_path / "a_file").touch()
@@ -137,7 +145,7 @@ def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path, where):
     (tmp_path / "a_folder").mkdir()
     (tmp_path / "a_link").symlink_to(tmp_path / "elsewhere")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(UsageError, match="output folder"):
+    with pytest.raises(UsageError, match=r"output folder .*; name another"):
         store.create_folder(tmp_path / where, header())
     assert sorted(tmp_path.rglob("*")) == before
     assert (tmp_path / "a_file").read_text() == "mine"
@@ -151,9 +159,28 @@ def test_a_header_that_is_no_json_leaves_no_folder(tmp_path):
 
 def test_replacing_a_file_is_all_or_nothing(tmp_path):
     path = tmp_path / "file"
-    store.replace_file(path, b"old")
-    store.replace_file(path, b"new")
+    files.replace_file(path, b"old")
+    files.replace_file(path, b"new")
     assert path.read_bytes() == b"new"
     with pytest.raises(FileNotFoundError):
-        store.replace_file(tmp_path / "missing" / "file", b"")
+        files.replace_file(tmp_path / "missing" / "file", b"")
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("where", ["a_folder", "missing/file", "nul\0", "x" * 300, "a_loop"])
+def test_a_file_that_cannot_be_written_is_refused_with_a_remedy(tmp_path, where):
+    (tmp_path / "a_folder").mkdir()
+    (tmp_path / "a_loop").symlink_to(tmp_path / "a_loop")
+    before = sorted(tmp_path.rglob("*"))
+    for refused in (files.check_target, lambda path: files.write_file(path, b"")):
+        with pytest.raises(UsageError, match=r"; name (another file|a file to write)$"):
+            refused(tmp_path / where)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_is_written_where_a_link_leads(tmp_path):
+    (tmp_path / "target").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    assert files.write_file(tmp_path / "link", b"new") == tmp_path / "target"
+    assert (tmp_path / "target").read_bytes() == b"new"
+    assert (tmp_path / "link").is_symlink()

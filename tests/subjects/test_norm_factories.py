@@ -8,7 +8,7 @@ from torch import nn
 
 from ics_bench.core import UsageError
 from ics_bench.subjects import NORMS
-from ics_bench.subjects.norm import check_factory, load_norm
+from ics_bench.subjects.norm import check_factory, check_norm, load_norm
 from ics_bench.subjects.norms.group import MAX_GROUPS, MIN_GROUP_SIZE, group_count
 
 
@@ -123,6 +123,27 @@ class Doubles(Halves):
     def forward(self, x):
         return 2 * x
 
+def few_features(num_features):
+    if num_features > 32:
+        raise ValueError(f"{num_features} is too many")
+    return Doubles(num_features)
+
+class Bfloat16(Halves):
+    def forward(self, x):
+        return x.to(torch.bfloat16)
+
+class OnlySmall(Halves):
+    def forward(self, x):
+        return x * torch.ones(8).view(8, *[1] * (x.dim() - 2))
+
+class RowsOnly(nn.LayerNorm):
+    pass
+
+class SpatialOnly(nn.InstanceNorm2d):
+    def forward(self, x):
+        assert x.dim() == 4
+        return super().forward(x)
+
 number = 3
 '''
 
@@ -149,7 +170,7 @@ def foreign(tmp_path, monkeypatch):
 def test_a_factory_that_cannot_serve_is_named(foreign, attribute, what):
     name = f"{foreign}:{attribute}"
     with pytest.raises(UsageError, match=what) as caught:
-        load_norm(name)
+        check_norm(name)
     assert repr(name) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -157,6 +178,31 @@ def test_a_factory_that_cannot_serve_is_named(foreign, attribute, what):
 def test_a_module_that_cannot_be_imported_is_named():
     with pytest.raises(UsageError, match="importing 'no_such_module_here' failed"):
         load_norm("no_such_module_here:Norm")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "shapes", "what"),
+    [
+        ("few_features", [(4, 8), (4, 64)], r"num_features=64 raised ValueError\('64 is too many'\)"),
+        ("few_features", [(4, 8, 3, 3), (4, 64, 3, 3)], r"num_features=64 raised ValueError"),
+        ("Bfloat16", [(4, 64)], r"turned float32 of shape \(4, 64\) into bfloat16; a norm keeps the dtype"),
+        ("OnlySmall", [(4, 8), (4, 64)], r"its forward on shape \(4, 64\) raised"),
+        ("OnlySmall", [(4, 64), (4, 64, 3, 3)], r"its forward on shape \(4, 64\) raised"),
+        ("Halves", [(4, 8, 3, 3)], r"turned shape \(4, 8, 3, 3\) into \(4, 4, 3, 3\)"),
+    ],
+)
+def test_a_factory_is_tried_on_every_shape_that_it_will_meet(foreign, attribute, shapes, what):
+    with pytest.raises(UsageError, match=what):
+        check_norm(f"{foreign}:{attribute}", *shapes)
+    check_norm(f"{foreign}:Doubles", *shapes)
+
+
+@pytest.mark.parametrize(("attribute", "dims"), [("RowsOnly", 2), ("SpatialOnly", 4)])
+def test_a_norm_for_one_rank_of_input_is_taken_if_there_is_such_input(foreign, attribute, dims):
+    rows, spatial = (4, 8), (4, 16, 3, 3)
+    check_norm(f"{foreign}:{attribute}", rows, spatial)
+    with pytest.raises(UsageError, match="its forward on shape"):
+        check_norm(f"{foreign}:{attribute}", spatial if dims == 2 else rows)
 
 
 def test_a_sound_foreign_factory_is_taken(foreign):

@@ -1,6 +1,7 @@
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from ics_bench.core import Case, UsageError
 from ics_bench.core.workload import PROFILES
 from ics_bench.kernels.spec import KERNEL_NORMS, Problem, floor_bytes, parse_shape
-from ics_bench.workloads.kernel_throughput import WORKLOAD
+from ics_bench.workloads.kernel_throughput import SHARES, WORKLOAD
 
 PLUG_INS = '''
 import torch
@@ -29,6 +30,11 @@ class Tanh(nn.Module):
 
 class LastDimension(nn.LayerNorm):
     pass
+
+
+class InFloat32(Tanh):
+    def forward(self, x):
+        return torch.tanh(x).float()
 
 
 class Halved(Provider):
@@ -69,6 +75,20 @@ def _only(**overrides: object) -> Case:
     return cases[0]
 
 
+@pytest.fixture
+def set_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Describe another last-level cache, as the system describes this machine's."""
+
+    def describe(size: str) -> None:
+        folder = tmp_path / "cache" / "index3"
+        folder.mkdir(parents=True)
+        (folder / "level").write_text("3\n")
+        (folder / "size").write_text(f"{size}\n")
+        monkeypatch.setattr("ics_bench.core.environment.CPU_CACHES", folder.parent)
+
+    return describe
+
+
 def _measure(case: Case) -> dict:
     assert WORKLOAD.skip(case, "cpu") is None
     measurements = list(WORKLOAD.measure(case, [0, 1], "cpu"))
@@ -76,7 +96,8 @@ def _measure(case: Case) -> dict:
     return {m.metric: m for m in measurements}
 
 
-def test_a_correct_kernel_is_scored_in_every_metric_and_the_scores_agree() -> None:
+def test_a_correct_kernel_is_scored_in_every_metric_and_the_scores_agree(set_cache) -> None:
+    set_cache("256K")
     case = _only(norm="layer", direction="backward", mode="train", shape="48x64", memory_mib=2)
     found = _measure(case)
     assert set(found) == {metric.name for metric in WORKLOAD.metrics}
@@ -95,7 +116,29 @@ def test_a_correct_kernel_is_scored_in_every_metric_and_the_scores_agree() -> No
     assert [m.unit for m in found.values()] == [WORKLOAD.metric(name).unit for name in found]
 
 
-def test_a_small_working_set_is_said_to_be_one_wherever_its_numbers_go() -> None:
+def test_a_working_set_inside_the_cache_is_labelled_and_gets_no_share(set_cache) -> None:
+    set_cache("64M")
+    case = _only(norm="group", direction="forward", shape="2x8x5x5", memory_mib=32)
+    assert {m.name for m in WORKLOAD.metrics if not WORKLOAD.applies(m.name, case)} == set(SHARES)
+    found = _measure(case)
+    assert set(found) == {metric.name for metric in WORKLOAD.metrics} - set(SHARES)
+    assert any("no share of the copy is scored" in warning for warning in found["time"].warnings)
+    beyond = _only(norm="group", direction="forward", shape="2x8x5x5", memory_mib=128)
+    assert all(WORKLOAD.applies(name, beyond) for name in SHARES)
+
+
+@pytest.mark.parametrize("cache", ["1M", "2M", "8M", "10G"])
+@pytest.mark.parametrize("norm", ["layer", "group"])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_every_metric_that_applies_is_measured(set_cache, cache: str, norm: str, direction: str) -> None:
+    set_cache(cache)
+    shape = "64x1024" if norm == "layer" else "8x8x32x32"
+    case = _only(norm=norm, direction=direction, shape=shape, memory_mib=4)
+    assert set(_measure(case)) == {m.name for m in WORKLOAD.metrics if WORKLOAD.applies(m.name, case)}
+
+
+def test_a_small_working_set_is_said_to_be_one_wherever_its_numbers_go(set_cache) -> None:
+    set_cache("512K")
     found = _measure(_only(norm="rms", direction="forward", shape="16x64", memory_mib=1))
     timed = [m for name, m in found.items() if name != "error_over_bound"]
     assert all(any("working set" in warning for warning in m.warnings) for m in timed)
@@ -110,7 +153,8 @@ def test_a_wrong_kernel_is_reported_and_not_timed(plug_ins: str) -> None:
     assert "wrong, so not timed" in found["error_over_bound"].warnings[0]
 
 
-def test_a_provider_of_your_own_competes_on_the_same_inputs(plug_ins: str) -> None:
+def test_a_provider_of_your_own_competes_on_the_same_inputs(plug_ins: str, set_cache) -> None:
+    set_cache("256K")
     overrides = {"norm": "layer", "shape": "16x64", "memory_mib": 1, "direction": "forward"}
     mine, ours = (_only(provider=p, **overrides) for p in (f"{plug_ins}:Whole", "torch_eager"))
     assert {"time", "copy_share"} <= set(_measure(mine))
@@ -126,7 +170,10 @@ def test_what_a_provider_lacks_is_skipped_with_its_reason(plug_ins: str) -> None
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("shape", ["16x64", "2x8x5x5"])
-def test_a_norm_of_your_own_is_timed_unchecked_and_says_so(plug_ins: str, shape: str, direction: str) -> None:
+def test_a_norm_of_your_own_is_timed_unchecked_and_says_so(
+    plug_ins: str, set_cache, shape: str, direction: str
+) -> None:
+    set_cache("256K")
     norm = f"{plug_ins}:Tanh"
     case = _only(norm=norm, shape=shape, direction=direction, mode="train", memory_mib=1)
     assert case["provider"] == "module"
@@ -142,6 +189,18 @@ def test_a_norm_of_your_own_is_timed_unchecked_and_says_so(plug_ins: str, shape:
 def test_a_norm_of_your_own_is_skipped_on_shapes_that_it_does_not_take(plug_ins: str) -> None:
     case = _only(norm=f"{plug_ins}:LastDimension", shape="2x8x5x5", mode="train", direction="forward")
     assert "does not take" in str(WORKLOAD.skip(case, "cpu"))
+
+
+def test_a_norm_of_your_own_that_leaves_the_format_is_skipped_there(plug_ins: str) -> None:
+    overrides = {"norm": f"{plug_ins}:InFloat32", "shape": "16x64", "mode": "train", "direction": "forward"}
+    assert WORKLOAD.skip(_only(**overrides, dtype="float32"), "cpu") is None
+    assert "turns bfloat16 into float32" in str(WORKLOAD.skip(_only(**overrides, dtype="bfloat16"), "cpu"))
+
+
+def test_a_norm_of_your_own_is_tried_on_the_shapes_own_features(plug_ins: str) -> None:
+    case = _only(norm=f"{plug_ins}:Tanh", shape="32x320x64x64", mode="train", direction="forward")
+    assert WORKLOAD.norm_input(case) == (4, 320, 3, 3)
+    assert WORKLOAD.norm_input(_only(norm="layer", shape="16x64", direction="forward")) == (4, 64)
 
 
 def test_the_identity_is_skipped() -> None:

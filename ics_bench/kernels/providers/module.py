@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ics_bench.core import UsageError
@@ -28,7 +29,7 @@ class Module(Provider):
         return norm not in KERNEL_NORMS
 
     def why_not(self, problem: Problem, device: str) -> str | None:
-        """Add what the layer itself declines: it is tried on a small input of the same rank."""
+        """Add what the layer itself declines: it is tried on a few positions of the same features."""
         reason = super().why_not(problem, device)
         if reason is not None:
             return reason
@@ -36,14 +37,18 @@ class Module(Provider):
             return "the identity moves no bytes: the copy itself is its ceiling"
         import torch
 
-        small = (2, 8, *(3 for _ in problem.shape[2:]))
-        layer = _build(problem, 8)
+        small = (2, problem.num_features, *(3 for _ in problem.shape[2:]))
         try:
+            layer = _build(problem, problem.num_features)
             with torch.no_grad():
-                y = layer(torch.linspace(-1.0, 1.0, 16 * 3 ** (len(small) - 2)).reshape(small).to(_dtype(problem)))
+                y = layer(torch.linspace(-1.0, 1.0, math.prod(small)).reshape(small).to(_dtype(problem)))
         except Exception as error:
             return f"norm {problem.norm!r} does not take {problem.dtype} input of shape {small}: {error!r}"
-        return None if y.shape == small else f"norm {problem.norm!r} turns shape {small} into {tuple(y.shape)}"
+        if y.shape != small:
+            return f"norm {problem.norm!r} turns shape {small} into {tuple(y.shape)}"
+        if y.dtype != _dtype(problem):
+            return f"norm {problem.norm!r} turns {problem.dtype} into {str(y.dtype).removeprefix('torch.')}"
+        return None
 
     def chains(self, problem: Problem, device: str) -> Chains:
         """Nothing is known of the layer's sums, and no bound is asked for.

@@ -26,14 +26,17 @@ LEAST, SPARE = 1.15, 1.08
 
 def draw(frame: pd.DataFrame, styles: Styles) -> Picture:
     """One bar a provider, one row a problem, one plot for each direction and dtype."""
-    frame, held = hold(frame, (RIVALS, "norm", "shape", "mode", "direction", "dtype"))
+    has_share = frame["case"].isin(frame.loc[frame["metric"] == "copy_share", "case"])
+    unscored = frame.loc[~has_share, "case"].nunique()
+    frame, held = hold(frame[has_share], (RIVALS, "norm", "shape", "mode", "direction", "dtype"))
     parts, left = facets(frame, ("direction", "dtype"), PANELS)
     spread = [key for key in ("norm", "mode", "shape") if key == "norm" or frame[key].nunique() > 1]
     panels = [Panel(title, _plot(part, spread, styles)) for title, part in parts]
     legend = [
         Entry(text.scalar(provider), swatch(styles.style(RIVALS, provider))) for provider in frame[RIVALS].unique()
     ]
-    return Picture(panels, legend, [note for note in (held, left) if note])
+    without = f"without a share, as their warnings say why: {unscored} case{'s' * (unscored > 1)}" if unscored else ""
+    return Picture(panels, legend, [note for note in (held, left, without) if note])
 
 
 def _plot(frame: pd.DataFrame, spread: list[str], styles: Styles) -> go.Figure:

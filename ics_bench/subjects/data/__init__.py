@@ -1,1 +1,1 @@
-"""Data sets, one file each: ``load(seed)`` returns a `Dataset`. All of them are offline."""
+"""Data sets, one file each: ``load()`` returns a `Dataset`, the same every time. All of them are offline."""

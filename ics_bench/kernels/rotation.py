@@ -1,0 +1,63 @@
+"""How many buffer sets a timing rotates through, so that no arm finds its own in a cache. No torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+CACHE_FACTOR = 4
+"""The rotated buffers hold this many times the last-level cache, so that no arm finds its own there."""
+
+MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Buffer sets to rotate through.
+
+    Parameters
+    ----------
+    count : int
+    nbytes : int
+        Bytes of all of them: the working set.
+    cache : int or None
+        Bytes of the last-level cache, where the system tells.
+    """
+
+    count: int
+    nbytes: int
+    cache: int | None
+
+    @property
+    def in_cache(self) -> bool:
+        """Whether the working set is known to fit the cache, which says nothing of the memory's speed."""
+        return self.cache is not None and self.nbytes < self.cache
+
+    def warnings(self) -> tuple[str, ...]:
+        """Say what a working set that is too small, or may be, does to the numbers."""
+        held = f"the working set of {self.nbytes / MEBIBYTE:.0f} MiB"
+        if self.cache is None:
+            return (f"{held} cannot be compared with the last-level cache, whose size is unknown",)
+        cache = f"the last-level cache of {self.cache / MEBIBYTE:.0f} MiB"
+        if self.in_cache:
+            return (f"{held} fits {cache}: cached bytes are counted as moved, so no share of the copy is scored",)
+        if self.nbytes < CACHE_FACTOR * self.cache:
+            return (f"{held} is smaller than {CACHE_FACTOR} × {cache}: cached bytes are counted as moved",)
+        return ()
+
+
+def plan_sets(set_bytes: int, cache: int | None, memory: int) -> Rotation:
+    """Choose how many buffer sets to rotate through.
+
+    Parameters
+    ----------
+    set_bytes : int
+        Bytes of one set, of all arms together.
+    cache : int or None
+        Bytes of the last-level cache.
+    memory : int
+        Most bytes to use. One set is used even if it is larger.
+    """
+    wanted = memory if cache is None else CACHE_FACTOR * cache
+    count = max(1, min(math.ceil(wanted / set_bytes), memory // set_bytes))
+    return Rotation(count, count * set_bytes, cache)
