@@ -23,7 +23,9 @@ def double(num_features: int) -> object:
 
 def test_run_returns_what_the_command_line_writes(workplace, command):
     run = ics_bench.run("plugin_workloads:DRAWS", cases={"size": range(1, 3)}, seeds=2, out="api")
-    command("run", "plugin_workloads:DRAWS", "--case", "size=1", "--case", "size=2", "--executor", "inline", "--out", "cli")
+    command(
+        "run", "plugin_workloads:DRAWS", "--case", "size=1", "--case", "size=2", "--executor", "inline", "--out", "cli"
+    )
     pd.testing.assert_frame_equal(run.frame(), ics_bench.Run.open("cli").frame())
     assert run.complete
     assert run.folder == Path("api")

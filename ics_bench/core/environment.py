@@ -76,7 +76,7 @@ def cache_sizes() -> dict[int, int]:
     """Bytes of the largest cache of each level that the first core sees; empty where the system does not tell."""
     units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     sizes: dict[int, int] = {}
-    for index in CPU_CACHES.glob("index*"):
+    for index in sorted(CPU_CACHES.glob("index*")):
         try:
             level, text = int((index / "level").read_text()), (index / "size").read_text().strip()
             size = int(text[:-1]) * units[text[-1]] if text[-1:] in units else int(text)

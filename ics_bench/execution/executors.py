@@ -73,7 +73,7 @@ def local(tasks: Iterable[Task], workers: int) -> Generator[CaseRecord, None, No
     """Measure in ``workers`` spawned processes; exclusive workloads follow, one task at a time.
 
     A process that dies takes down its pool: what was in flight is tried again, each task in a process
-    of its own, and only the one that dies again is recorded as failed.
+    of its own, and only the one that dies there twice is recorded as failed.
     """
     tasks = list(tasks)
     shared = [task for task in tasks if not load_workload(task.workload).exclusive]
@@ -96,9 +96,13 @@ def local(tasks: Iterable[Task], workers: int) -> Generator[CaseRecord, None, No
 
 
 def _alone(task: Task) -> CaseRecord:
-    with closing(_pool([task], 1)) as results:
-        _, record = next(results)
-    return failure(task, DIED) if record is None else record
+    """Measure in a process of its own, twice if need be: the death that lost the task may have been another's."""
+    for _ in range(2):
+        with closing(_pool([task], 1)) as results:
+            _, record = next(results)
+        if record is not None:
+            return record
+    return failure(task, DIED)
 
 
 def _pool(tasks: list[Task], workers: int) -> Generator[tuple[Task, CaseRecord | None], None, None]:

@@ -104,8 +104,8 @@ def describe_cache(folder: Path, index: int, level: str, size: str) -> None:
 def test_caches_are_told_apart_by_level(tmp_path, monkeypatch):
     monkeypatch.setattr("ics_bench.core.environment.CPU_CACHES", tmp_path)
     assert (private_cache_bytes(), last_level_cache_bytes()) == (0, None)
-    describe_cache(tmp_path, 0, "1", "48K")
-    describe_cache(tmp_path, 1, "1", "64K")
+    describe_cache(tmp_path, 0, "1", "64K")
+    describe_cache(tmp_path, 1, "1", "48K")
     describe_cache(tmp_path, 2, "2", "2048K")
     describe_cache(tmp_path, 3, "3", "480M")
     assert cache_sizes() == {1: 64 * 2**10, 2: 2 * 2**20, 3: 480 * 2**20}
