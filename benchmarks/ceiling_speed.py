@@ -6,7 +6,7 @@
 - *plain*: an `nn.Module` and a `torch.optim.SGD` at a time, stopped when diverged, with torch's default threads;
 - *processes*: the same, arms shared out to one single-threaded process a core, longest first;
 - *batching*: the same replica steps, stacked by `ics_bench.training`;
-- *dropping*: replicas leave once they have reached the target;
+- *dropping*: replicas leave once they have reached the target, and count as stable;
 - *search*: from the top of the grid down, no replica that cannot change a ceiling.
 
 Every way runs in processes that have torch and the data loaded, and glibc told to keep freed memory, so each factor
@@ -32,7 +32,6 @@ from ics_bench.execution.isolation import keep_freed_memory
 
 SEEDS = 5
 ARMS = [(depth, norm) for depth in (20, 10, 5) for norm in ("batch", "layer", "none")]
-GRID = tuple(10.0 ** (half_decades / 2) for half_decades in range(-10, 3))
 WAYS = ("plain", "processes", "batching", "dropping", "search")
 QUESTIONS = ("stable", "trainable")
 
@@ -88,15 +87,16 @@ def train_plainly(problem: Any, replicas: Sequence[Any], recipe: Any) -> list[An
     return trajectories
 
 
-def run_arm(way: str, arm: Arm, seeds: int, rates: Sequence[float] = GRID) -> Result:
+def run_arm(way: str, arm: Arm, seeds: int, rates: Sequence[float] | None = None) -> Result:
     """Find an arm's ceilings in one of the ways; return them with the optimizer steps taken."""
     import torch
 
     from ics_bench.training import Recipe, Replica, Trainer, train
-    from ics_bench.training.ceilings import CeilingSearch, majority, outcome
+    from ics_bench.training.ceilings import GRID, CeilingSearch, majority, outcome
 
     torch.set_flush_denormal(True)
     torch.set_num_threads(usable_cores() if way == "plain" else 1)
+    rates = rates or GRID
     problem, recipe = arm_problem(arm), Recipe()
     replicas = [Replica(rate, seed) for rate in rates for seed in range(seeds)]
     if way == "search":
@@ -116,7 +116,7 @@ def run_arm(way: str, arm: Arm, seeds: int, rates: Sequence[float] = GRID) -> Re
             for rate in rates
             if majority(
                 [
-                    outcome(t, question, recipe.steps) is True or (question == "stable" and t.reached)
+                    outcome(t, question, recipe.steps) is True or (way == "dropping" and t.reached)
                     for t in trajectories
                     if t.replica.learning_rate == rate
                 ]

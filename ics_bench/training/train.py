@@ -68,15 +68,14 @@ class Trainer:
             return []
         for seed in dict.fromkeys(replica.seed for replica in replicas):
             self._prepare(seed)
-        if not self._chunk_size:
-            self._try_out()
+        mode = self._try_out()
         trajectories = [Trajectory(replica, warnings=self.warnings) for replica in replicas]
         for start in range(0, len(replicas), self._chunk_size):
             chunk = trajectories[start : start + self._chunk_size]
             seeds = [trajectory.replica.seed for trajectory in chunk]
             draws = [derive_seed(self.problem.order_seed(seed), "forward") for seed in seeds]
             modules = [self._modules[seed] for seed in seeds]
-            stack = Stack(modules, draws, self.problem.x.device, self.mode or "vmap")
+            stack = Stack(modules, draws, self.problem.x.device, mode)
             orders = torch.stack([self._orders[seed] for seed in seeds])
             _Chunk(self.problem, self.recipe, chunk, trajectories, stack, orders, self.optimizer(), needed).run()
         return trajectories
@@ -87,16 +86,18 @@ class Trainer:
                 self._modules[seed] = self.problem.build(seed)
             self._orders[seed] = data_order(self.problem, self.recipe, seed)
 
-    def _try_out(self) -> None:
-        """Choose the mode and the size of a chunk, on the first seeds."""
+    def _try_out(self) -> Mode:
+        """Choose the mode and the size of a chunk on the first seeds, once."""
         if self.mode is None:
             seeds = (list(self._modules) * 2)[:2]
             index = torch.stack([self._orders[seed][0] for seed in seeds])
             modules = [self._modules[seed] for seed in seeds]
             self.mode, reason = choose_mode(modules, self.problem.x[index], self.problem.y[index])
             self.warnings = (f"trained one replica at a time: {reason}",) if reason else ()
-        module = next(iter(self._modules.values()))
-        self._chunk_size = max(1, self.memory_budget // bytes_per_replica(self.problem, self.recipe, module))
+        if not self._chunk_size:
+            module = next(iter(self._modules.values()))
+            self._chunk_size = max(1, self.memory_budget // bytes_per_replica(self.problem, self.recipe, module))
+        return self.mode
 
 
 def train(
