@@ -2,6 +2,7 @@
 
 from ics_bench.core.registry import Registry
 from ics_bench.subjects.initializers import InitializerRegistry
+from ics_bench.subjects.optimizers import OptimizerRegistry
 
 _CHECKS = "ics_bench.subjects.check"
 
@@ -19,5 +20,12 @@ INITIALIZERS = InitializerRegistry(
     "ics_bench.initializers",
     check=f"{_CHECKS}:check_initializer",
 )
+OPTIMIZERS = OptimizerRegistry(
+    "optimizer",
+    "ics_bench.subjects.optimizers",
+    "OPTIMIZER",
+    "ics_bench.optimizers",
+    check="ics_bench.subjects.optimizer:check_optimizer",
+)
 
-__all__ = ["ARCHITECTURES", "DATASETS", "INITIALIZERS", "NORMS"]
+__all__ = ["ARCHITECTURES", "DATASETS", "INITIALIZERS", "NORMS", "OPTIMIZERS"]

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from ics_bench.training.losses import CROSS_ENTROPY, Loss
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -22,13 +24,19 @@ class Recipe:
         Samples a step, drawn without replacement within an epoch.
     target : float
         Accuracy on the full training set, in evaluation mode, that counts as trained.
-    optimizer : {"sgd", "momentum", "adam"}
+    optimizer : str
+        A name in `ics_bench.subjects.OPTIMIZERS`.
     check_every : int
         Steps between checks of the target. It counts as reached at the first of two successful
         checks running.
     divergence_factor : float
         A loss above this multiple of the initial one, at any step, is divergence; so is a loss that
-        is not finite.
+        is not finite. Where losses below zero are usual, only the latter; see `Loss.signed`.
+    warmup : int
+        Steps over which the learning rate grows linearly, from 1/warmup of itself at the first.
+    target_loss : float, optional
+        Mean loss on the full training set, in evaluation mode, at or below which the replica counts as
+        trained; instead of ``target``.
     """
 
     steps: int = 200
@@ -37,10 +45,22 @@ class Recipe:
     optimizer: str = "sgd"
     check_every: int = 10
     divergence_factor: float = 10.0
+    warmup: int = 0
+    target_loss: float | None = None
 
     def checks(self, step: int) -> bool:
         """Whether the target is checked after ``step`` steps."""
         return step % self.check_every == 0
+
+    def rate_factor(self, step: int) -> float:
+        """Share of the learning rate that the step after ``step`` steps takes.
+
+        Examples
+        --------
+        >>> [Recipe(warmup=4).rate_factor(step) for step in range(6)]
+        [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+        """
+        return (step + 1) / self.warmup if step + 1 < self.warmup else 1.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -58,19 +78,22 @@ class Problem:
     Parameters
     ----------
     x : Tensor
-        Training inputs ``(N, *features)``; its dtype and device are the nets'.
+        Training inputs ``(N, *features)``, on the nets' device.
     y : Tensor
-        Labels ``(N,)`` in int64.
+        Targets ``(N, ...)`` as ``loss`` takes them: for cross-entropy, labels ``(N,)`` in int64.
     build : callable
-        ``build(seed) -> nn.Module``, mapping ``(B, *features)`` to logits ``(B, classes)``.
+        ``build(seed) -> nn.Module``, mapping ``(B, *features)`` to what ``loss`` takes: for cross-entropy,
+        logits ``(B, classes)``. It may start from any weights; those with ``requires_grad=False`` stay.
     order_seed : callable
         Seed of the order in which a replica of a given seed sees the data.
+    loss : Loss
     """
 
     x: torch.Tensor
     y: torch.Tensor
     build: Callable[[int], nn.Module]
     order_seed: Callable[[int], int]
+    loss: Loss = CROSS_ENTROPY
 
 
 @dataclass(slots=True)

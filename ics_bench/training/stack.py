@@ -1,24 +1,19 @@
-"""Replicas of a module stacked along a leading axis: their losses, gradients and correct answers."""
+"""Replicas of a module stacked along a leading axis: their losses, gradients and wrong answers."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
-from torch.nn.functional import cross_entropy
 
 from ics_bench.training.lifted import lift
+from ics_bench.training.losses import CROSS_ENTROPY, Loss
 
 State = dict[str, torch.Tensor]
-
-AGREEMENT = {torch.float32: 1e-3, torch.float64: 1e-6}
-"""Relative difference between replicas run together and alone beyond which the former is not trusted.
-
-Far above rounding, far below what a wrong statistic does."""
 
 Mode = Literal["lifted", "vmap", "looped"]
 
@@ -37,7 +32,8 @@ class Stack:
         *lifted*: one pass of a copy whose layers take a replica axis. *vmap*: one pass of
         `torch.func.vmap`. *looped*: each replica is run by its own copy of the module, with its own
         random state, as modules need that branch on values, draw random numbers or keep state in
-        attributes. See `choose_mode`.
+        attributes. See `ics_bench.training.modes.choose_mode`.
+    loss : Loss
 
     Raises
     ------
@@ -46,13 +42,19 @@ class Stack:
     """
 
     def __init__(
-        self, modules: Sequence[nn.Module], seeds: Sequence[int], device: torch.device, mode: Mode = "vmap"
+        self,
+        modules: Sequence[nn.Module],
+        seeds: Sequence[int],
+        device: torch.device,
+        mode: Mode = "vmap",
+        loss: Loss = CROSS_ENTROPY,
     ) -> None:
         parameters, buffers = stack_module_state(list(modules))
         self.frozen = {name for name, parameter in modules[0].named_parameters() if not parameter.requires_grad}
         self.parameters: State = self._leaves({k: v.to(device) for k, v in parameters.items()})
         self.buffers: State = {k: v.detach().to(device) for k, v in buffers.items()}
-        self.mode = mode
+        self.mode, self.loss = mode, loss
+        self._originals = list(modules)
         if mode == "looped":
             self.modules = [copy.deepcopy(module).to(device) for module in modules]
             self.random_states = [_random_state(seed) for seed in seeds]
@@ -74,12 +76,11 @@ class Stack:
         return len(next(iter(self.parameters.values())))
 
     def losses_and_gradients(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Cross-entropy of each replica on its own batch, and the gradients.
+        """Loss of each replica on its own batch, and the gradients.
 
         Parameters
         ----------
-        x : Tensor ``(R, B, *features)``
-        y : Tensor ``(R, B)``
+        x, y : Tensor ``(R, B, *features)``, ``(R, B, ...)``
 
         Returns
         -------
@@ -87,20 +88,19 @@ class Stack:
         gradients : list of Tensor ``(R, *shape)``
             In the order of `trainable`.
         """
-        logits = self.logits(x, training=True)
-        losses = cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape).mean(dim=1)
+        losses = self.loss.mean(self.outputs(x, training=True), y)
         if not losses.requires_grad:  # nothing that is trained takes part
             return losses, [torch.zeros_like(parameter) for parameter in self.trainable]
         found = torch.autograd.grad(losses.sum(), self.trainable, allow_unused=True)
         gradients = [torch.zeros_like(p) if g is None else g for p, g in zip(self.trainable, found, strict=True)]
         return losses.detach(), gradients
 
-    def logits(self, x: torch.Tensor, training: bool) -> torch.Tensor:
+    def outputs(self, x: torch.Tensor, training: bool) -> torch.Tensor:
         """Run each replica on its own batch ``(R, B, *features)``; in training, buffers are updated.
 
         Returns
         -------
-        Tensor ``(R, B, classes)``
+        Tensor ``(R, B, ...)``
         """
         return self._forward(self.parameters, self.buffers, x, training)
 
@@ -114,7 +114,7 @@ class Stack:
         ----------
         which : Tensor ``(K,)``
             Replicas to evaluate.
-        x, y : Tensor ``(N, *features)``, ``(N,)``
+        x, y : Tensor ``(N, *features)``, ``(N, ...)``
         allowed : int
             A replica with more errors than this needs no exact count; its partial one is returned.
         block : int
@@ -128,9 +128,9 @@ class Stack:
         alive = torch.arange(len(which), device=x.device)
         selected, state = which, self._select(which)
         for start in range(0, len(x), block):
-            inputs = x[start : start + block].expand(len(alive), *x[start : start + block].shape)
-            logits = self._forward(*state, inputs, training=False, which=selected)
-            wrong[alive] += (logits.argmax(dim=2) != y[start : start + block]).sum(dim=1)
+            inputs, targets = (_repeat(data[start : start + block], len(alive)) for data in (x, y))
+            outputs = self._forward(*state, inputs, training=False, which=selected)
+            wrong[alive] += self.loss.wrong(outputs, targets)
             hopeful = wrong[alive] <= allowed
             if not bool(hopeful.all()):
                 alive = alive[hopeful]
@@ -140,10 +140,47 @@ class Stack:
                 state = self._select(selected)
         return wrong
 
+    @torch.no_grad()
+    def mean_losses(self, which: torch.Tensor, x: torch.Tensor, y: torch.Tensor, block: int = 384) -> torch.Tensor:
+        """Loss in evaluation mode over all of the data.
+
+        Parameters
+        ----------
+        which : Tensor ``(K,)``
+            Replicas to evaluate.
+        x, y : Tensor ``(N, *features)``, ``(N, ...)``
+        block : int
+            Samples at a time.
+
+        Returns
+        -------
+        Tensor ``(K,)`` of float64
+        """
+        state = self._select(which)
+        total = torch.zeros(len(which), dtype=torch.float64, device=x.device)
+        for start in range(0, len(x), block):
+            inputs, targets = (_repeat(data[start : start + block], len(which)) for data in (x, y))
+            outputs = self._forward(*state, inputs, training=False, which=which)
+            total += self.loss.terms(outputs, targets).flatten(1).sum(dim=1)
+        return total / self.loss.count(y)
+
+    def copy_of(self, place: int) -> nn.Module:
+        """Copy one replica as an ordinary module of its own class, with its present parameters and buffers."""
+        module = copy.deepcopy((self.modules if self.mode == "looped" else self._originals)[place])
+        parameters = dict(module.named_parameters())
+        with torch.no_grad():
+            for name, value in self.parameters.items():
+                parameters[name].data = value[place].clone()
+        for name, value in self.buffers.items():
+            owner, _, leaf = name.rpartition(".")
+            module.get_submodule(owner)._buffers[leaf] = value[place].clone()
+        return module.train()
+
     def keep(self, index: torch.Tensor) -> None:
         """Go on with the replicas in ``index`` alone."""
         parameters, self.buffers = self._select(index)
         self.parameters = self._leaves(parameters)
+        self._originals = [self._originals[i] for i in index.tolist()]
         if self.mode == "looped":
             self.modules = [self.modules[i] for i in index.tolist()]
             self.random_states = [self.random_states[i] for i in index.tolist()]
@@ -160,21 +197,19 @@ class Stack:
     def _forward(
         self, parameters: State, buffers: State, x: torch.Tensor, training: bool, which: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Logits ``(R, B, classes)``; in training, buffers are updated, whether in place or replaced."""
+        """Compute outputs ``(R, B, ...)``; in training, buffers are updated, whether in place or replaced."""
         if self.mode == "looped":
             places = range(len(self)) if which is None else which.tolist()
-            results = [
-                self._forward_one(place, _slice(parameters, i), _slice(buffers, i), x[i], training)
-                for i, place in enumerate(places)
-            ]
-            logits = torch.stack([result[0] for result in results])
+            states = zip(places, _unstack(parameters, len(x)), _unstack(buffers, len(x)), x, strict=True)
+            results = [self._forward_one(*state, training) for state in states]
+            outputs = torch.stack([result[0] for result in results])
             updated = {k: torch.stack([result[1][k] for result in results]) for k in buffers}
         else:
             call = _call(self.modules[0].train(training))
-            logits, updated = (call if self.mode == "lifted" else vmap(call))(parameters, buffers, x)
+            outputs, updated = (call if self.mode == "lifted" else vmap(call))(parameters, buffers, x)
         if training:
             self.buffers = {k: v.detach() for k, v in updated.items()}
-        return logits
+        return outputs
 
     def _forward_one(
         self, place: int, parameters: State, buffers: State, x: torch.Tensor, training: bool
@@ -194,91 +229,21 @@ def _call(module: nn.Module) -> Callable[[State, State, torch.Tensor], tuple[tor
 
     def call(parameters: State, buffers: State, x: torch.Tensor) -> tuple[torch.Tensor, State]:
         state = {**parameters, **buffers}
-        logits = functional_call(module, state, (x,))
-        return logits, {name: state[name] for name in buffers}
+        outputs = functional_call(module, state, (x,))
+        return outputs, {name: state[name] for name in buffers}
 
     return call
 
 
-def _slice(state: State, index: int) -> State:
-    return {name: value[index] for name, value in state.items()}
+def _repeat(data: torch.Tensor, times: int) -> torch.Tensor:
+    return data.expand(times, *data.shape)
+
+
+def _unstack(state: State, replicas: int) -> list[State]:
+    """Split into one state a replica, at once: the backward of a slice would fill a whole stack with zeros."""
+    parts = {name: value.unbind() for name, value in state.items()}
+    return [{name: values[place] for name, values in parts.items()} for place in range(replicas)]
 
 
 def _random_state(seed: int) -> torch.Tensor:
     return torch.Generator().manual_seed(seed).get_state()
-
-
-def choose_mode(modules: Sequence[nn.Module], x: torch.Tensor, y: torch.Tensor) -> tuple[Mode, str]:
-    """Find the fastest mode that computes what the modules compute alone.
-
-    Each mode is tried on training passes, an evaluation and the dropping of a replica, and compared.
-
-    Parameters
-    ----------
-    modules : sequence of nn.Module
-        Two replicas.
-    x, y : Tensor ``(2, B, *features)``, ``(2, B)``
-        A batch for each.
-
-    Returns
-    -------
-    mode : {"lifted", "vmap", "looped"}
-    reason : str
-        Why the modules must be looped over; empty otherwise.
-
-    Raises
-    ------
-    Exception
-        Whatever the module itself raises when it runs alone.
-    """
-    alone = _passes(Stack(modules, (0, 1), x.device, "looped"), x, y)
-    reason = ""
-    modes: tuple[Mode, ...] = ("lifted", "vmap") if lift(modules[0]) is not None else ("vmap",)
-    for mode in modes:
-        try:
-            together = _passes(Stack(modules, (0, 1), x.device, mode), x, y)
-        except Exception as error:
-            reason = f"torch.func.vmap cannot run it ({_first_line(error)})"
-            continue
-        if _agree(alone, together, AGREEMENT.get(x.dtype, 1e-2)):
-            return mode, ""
-        reason = "under torch.func.vmap it computes something else than alone"
-    return "looped", reason
-
-
-def _agree(alone: list[torch.Tensor], together: list[torch.Tensor], tolerance: float) -> bool:
-    """Compare tensors, each at its own scale, but none below ``tolerance`` of the largest.
-
-    A bias in front of a batch norm has a gradient of zero, and rounding alone decides what is computed.
-    Infinities and NaN must stand in the same places.
-    """
-    scales = [_largest_finite(tensor) for tensor in alone]
-    floor = tolerance * max(scales, default=0.0)
-    return all(
-        one.shape == other.shape
-        and torch.allclose(one, other, rtol=0.0, atol=tolerance * max(scale, floor), equal_nan=True)
-        for one, other, scale in zip(alone, together, scales, strict=True)
-    )
-
-
-def _largest_finite(tensor: torch.Tensor) -> float:
-    finite = tensor[torch.isfinite(tensor)]
-    return float(finite.abs().max()) if finite.numel() else 0.0
-
-
-def _passes(stack: Stack, x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
-    results: list[torch.Tensor] = []
-    for kept in (torch.tensor([0, 1]), torch.tensor([1])):  # the second time with one replica dropped
-        kept = kept.to(x.device)
-        stack.keep(kept)
-        for _ in range(2):
-            losses, gradients = stack.losses_and_gradients(x[kept], y[kept])
-            results += [losses, *gradients]
-        with torch.no_grad():
-            results.append(stack.logits(x[kept], training=False))
-    return results
-
-
-def _first_line(error: Any) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else ''}"[:160]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
 
 from ics_bench.core import derive_seed
-from ics_bench.training.optimizers import StackedOptimizer, optimizer_class
+from ics_bench.subjects.optimizer import load_optimizer, state_tensors
+from ics_bench.training.chunk import Chunk
+from ics_bench.training.modes import choose_mode
+from ics_bench.training.observation import Observer, Watch
 from ics_bench.training.recipe import Needed, Problem, Recipe, Replica, Trajectory
-from ics_bench.training.stack import Mode, Stack, choose_mode
+from ics_bench.training.stack import Mode, Stack
 
 MEMORY_BUDGET = 2 << 30
 """Bytes that replicas trained together may take; a constant, so that batches never depend on the machine."""
@@ -28,7 +31,7 @@ class Trainer:
         Bytes; replicas beyond it are trained in further chunks.
     mode : {"lifted", "vmap", "looped"}, optional
         How replicas are run together; by default the fastest that computes the same, see
-        `ics_bench.training.stack.choose_mode`. Where that is looping over replicas, every trajectory
+        `ics_bench.training.modes.choose_mode`. Where that is looping over replicas, every trajectory
         carries a warning.
 
     Raises
@@ -45,13 +48,19 @@ class Trainer:
         if len(problem.x) < recipe.batch_size:
             raise ValueError(f"batch_size={recipe.batch_size} exceeds the {len(problem.x)} training samples")
         self.problem, self.recipe, self.memory_budget, self.mode = problem, recipe, memory_budget, mode
-        self.optimizer = optimizer_class(recipe.optimizer)
+        self.optimizer = load_optimizer(recipe.optimizer)
         self.warnings: tuple[str, ...] = ()
         self._modules: dict[int, nn.Module] = {}
         self._orders: dict[int, torch.Tensor] = {}
         self._chunk_size = 0
 
-    def train(self, replicas: Sequence[Replica], needed: Needed | None = None) -> list[Trajectory]:
+    def train(
+        self,
+        replicas: Sequence[Replica],
+        needed: Needed | None = None,
+        observe: Observer | None = None,
+        observe_at: Iterable[int] = (),
+    ) -> list[Trajectory]:
         """Train replicas together and return what became of each, in the order given.
 
         Parameters
@@ -62,8 +71,15 @@ class Trainer:
         needed : callable, optional
             Called before the first step and after every check with all trajectories so far; answers
             for each whether training it further can still matter. By default a replica is trained
-            until it reaches the target, diverges or spends the budget.
+            until it diverges, spends the budget or, unless there is an observer, reaches the target.
+        observe : callable, optional
+            Called with an `Observation` of every replica still in training at every step of
+            ``observe_at``, chunk by chunk. Nothing it does changes a trajectory.
+        observe_at : iterable of int
+            Steps taken, 0 … ``recipe.steps``. At the end, the weights after the last step are observed
+            of every replica whose last loss had not diverged.
         """
+        watch = Watch(observe, observe_at, self.recipe.steps)
         if not replicas:
             return []
         for seed in dict.fromkeys(replica.seed for replica in replicas):
@@ -75,16 +91,17 @@ class Trainer:
             seeds = [trajectory.replica.seed for trajectory in chunk]
             draws = [derive_seed(self.problem.order_seed(seed), "forward") for seed in seeds]
             modules = [self._modules[seed] for seed in seeds]
-            stack = Stack(modules, draws, self.problem.x.device, mode)
+            stack = Stack(modules, draws, self.problem.x.device, mode, self.problem.loss)
             orders = torch.stack([self._orders[seed] for seed in seeds])
-            _Chunk(self.problem, self.recipe, chunk, trajectories, stack, orders, self.optimizer(), needed).run()
+            optimizer = self.optimizer()
+            Chunk(self.problem, self.recipe, chunk, trajectories, stack, orders, optimizer, needed, watch).run()
         return trajectories
 
     def _prepare(self, seed: int) -> None:
         if seed not in self._modules:
             with torch.random.fork_rng(devices=[]):  # torch's own layers draw from the global state as they are built
                 self._modules[seed] = self.problem.build(seed)
-            self._orders[seed] = data_order(self.problem, self.recipe, seed)
+            self._orders[seed] = data_order(self.problem, self.recipe, seed, extra=1)
 
     def _try_out(self) -> Mode:
         """Choose the mode and the size of a chunk on the first seeds, once."""
@@ -92,7 +109,7 @@ class Trainer:
             seeds = (list(self._modules) * 2)[:2]
             index = torch.stack([self._orders[seed][0] for seed in seeds])
             modules = [self._modules[seed] for seed in seeds]
-            self.mode, reason = choose_mode(modules, self.problem.x[index], self.problem.y[index])
+            self.mode, reason = choose_mode(modules, self.problem.x[index], self.problem.y[index], self.problem.loss)
             self.warnings = (f"trained one replica at a time: {reason}",) if reason else ()
         if not self._chunk_size:
             module = next(iter(self._modules.values()))
@@ -107,20 +124,29 @@ def train(
     return Trainer(problem, recipe).train(replicas, needed)
 
 
-def data_order(problem: Problem, recipe: Recipe, seed: int) -> torch.Tensor:
+def data_order(problem: Problem, recipe: Recipe, seed: int, extra: int = 0) -> torch.Tensor:
     """Return the order in which a seed's replicas see the data: whole batches of shuffled epochs.
+
+    Parameters
+    ----------
+    problem : Problem
+    recipe : Recipe
+    seed : int
+    extra : int
+        Batches beyond the budget, to look at the weights after the last step.
 
     Returns
     -------
-    Tensor ``(steps, batch_size)`` of int64
+    Tensor ``(steps + extra, batch_size)`` of int64
     """
+    steps = recipe.steps + extra
     generator = torch.Generator().manual_seed(problem.order_seed(seed))
     per_epoch = len(problem.x) // recipe.batch_size
     epochs = [
         torch.randperm(len(problem.x), generator=generator)[: per_epoch * recipe.batch_size]
-        for _ in range(math.ceil(recipe.steps / per_epoch))
+        for _ in range(math.ceil(steps / per_epoch))
     ]
-    return torch.cat(epochs).view(-1, recipe.batch_size)[: recipe.steps].to(problem.x.device)
+    return torch.cat(epochs).view(-1, recipe.batch_size)[:steps].to(problem.x.device)
 
 
 def bytes_per_replica(problem: Problem, recipe: Recipe, module: nn.Module) -> int:
@@ -136,89 +162,6 @@ def bytes_per_replica(problem: Problem, recipe: Recipe, module: nn.Module) -> in
     index = torch.arange(recipe.batch_size, device=problem.x.device)
     stack = Stack([module], [0], problem.x.device, "looped")
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        stack.logits(problem.x[index][None], training=True)
-    states = 2 + optimizer_class(recipe.optimizer).STATE
+        stack.outputs(problem.x[index][None], training=True)
+    states = 2 + state_tensors(recipe.optimizer)
     return states * parameters + buffers + 2 * sum(saved.values())
-
-
-class _Chunk:
-    """The state of one batch of replicas in training."""
-
-    def __init__(
-        self,
-        problem: Problem,
-        recipe: Recipe,
-        chunk: list[Trajectory],
-        everything: list[Trajectory],
-        stack: Stack,
-        orders: torch.Tensor,
-        optimizer: StackedOptimizer,
-        needed: Needed | None,
-    ) -> None:
-        self.problem, self.recipe, self.everything, self.needed = problem, recipe, everything, needed
-        self.active, self.stack, self.orders, self.optimizer = chunk, stack, orders, optimizer
-        rates = [trajectory.replica.learning_rate for trajectory in chunk]
-        self.learning_rate = torch.tensor(rates, dtype=problem.x.dtype, device=problem.x.device)
-        self.limit = torch.full_like(self.learning_rate, math.inf)
-        self.passed_last_check = [False] * len(chunk)
-        self.allowed = len(problem.x) - math.ceil(recipe.target * len(problem.x))
-
-    def run(self) -> None:
-        """Train until every replica is done."""
-        self._drop_where_not(self._wanted())
-        for step in range(self.recipe.steps):
-            if not self.active:
-                return
-            self._step(step)
-            if self.recipe.checks(step + 1):
-                self._check(step + 1)
-
-    def _step(self, step: int) -> None:
-        index = self.orders[:, step]
-        losses, gradients = self.stack.losses_and_gradients(self.problem.x[index], self.problem.y[index])
-        if step == 0:
-            self.limit = losses * self.recipe.divergence_factor
-        with torch.no_grad():
-            self.optimizer.step(self.stack.trainable, gradients, self.learning_rate)
-        fine = (losses <= self.limit) & torch.isfinite(losses)
-        for trajectory, loss, survives in zip(self.active, losses.tolist(), fine.tolist(), strict=True):
-            trajectory.losses.append(loss)
-            trajectory.steps = step + 1
-            if not survives:
-                trajectory.diverged_at = step
-        self._drop_where_not(fine.tolist())
-
-    def _check(self, step: int) -> None:
-        open_places = [place for place, trajectory in enumerate(self.active) if not trajectory.reached]
-        if open_places:
-            which = torch.tensor(open_places, device=self.problem.x.device)
-            wrong = self.stack.errors(which, self.problem.x, self.problem.y, self.allowed).tolist()
-            for place, errors in zip(open_places, wrong, strict=True):
-                passed = errors <= self.allowed
-                if passed and self.passed_last_check[place]:
-                    self.active[place].reached_at = step - self.recipe.check_every
-                self.passed_last_check[place] = passed
-        if step < self.recipe.steps:
-            self._drop_where_not(self._wanted())
-
-    def _wanted(self) -> list[bool]:
-        if self.needed is None:
-            return [not trajectory.reached for trajectory in self.active]
-        by_replica = dict(zip((t.replica for t in self.everything), self.needed(self.everything), strict=True))
-        wanted = [by_replica[trajectory.replica] for trajectory in self.active]
-        for trajectory, still in zip(self.active, wanted, strict=True):
-            trajectory.cancelled = not still and not trajectory.reached
-        return wanted
-
-    def _drop_where_not(self, keep: list[bool]) -> None:
-        if all(keep):
-            return
-        places = [place for place, stays in enumerate(keep) if stays]
-        self.active = [self.active[place] for place in places]
-        self.passed_last_check = [self.passed_last_check[place] for place in places]
-        if not places:
-            return
-        index = torch.tensor(places, device=self.problem.x.device)
-        self.stack.keep(index)
-        self.optimizer.keep(index)
-        self.orders, self.learning_rate, self.limit = self.orders[index], self.learning_rate[index], self.limit[index]

@@ -8,12 +8,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ics_bench.core import UsageError
-from ics_bench.subjects import DATASETS, INITIALIZERS
+from ics_bench.subjects import DATASETS, INITIALIZERS, OPTIMIZERS
 from ics_bench.subjects.mlp import MLP
 from ics_bench.subjects.norm import load_norm
 from ics_bench.training import Problem, Recipe, Replica, Trainer, train
-from ics_bench.training.optimizers import OPTIMIZERS
-from ics_bench.training.stack import choose_mode
+from ics_bench.training.modes import choose_mode
 from ics_bench.training.train import bytes_per_replica, data_order
 
 
@@ -45,6 +44,7 @@ def alone(task, replica, recipe):
         "sgd": lambda p: torch.optim.SGD(p, lr=rate),
         "momentum": lambda p: torch.optim.SGD(p, lr=rate, momentum=0.9),
         "adam": lambda p: torch.optim.Adam(p, lr=rate),
+        "adam-0.98": lambda p: torch.optim.Adam(p, lr=rate, betas=(0.9, 0.98)),
     }[recipe.optimizer](model.parameters())
     losses = []
     for index in data_order(task, recipe, replica.seed):
@@ -67,7 +67,7 @@ MODES = [
 ]
 
 
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.builtin())
 @pytest.mark.parametrize(("norm", "mode"), MODES)
 def test_together_equals_one_by_one(norm, mode, optimizer):
     task = problem(norm)
