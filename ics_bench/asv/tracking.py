@@ -166,20 +166,24 @@ def measure_all(tasks: Sequence[Task]) -> Outcome:
 def _own_cache(
     cls: type[TrackSuite], tasks: Sequence[Task], versions: dict[str, str]
 ) -> Callable[[TrackSuite], Outcome]:
-    """Make a ``setup_cache`` whose result asv keeps apart from other suites'.
-
-    asv names a cache after the module and the line where ``setup_cache`` is defined. One that suites
-    inherit, or that one line generates for them all, is run for the first and handed to the rest.
-    Here each has a module of its own, named after the suite.
-    """
+    """Make a ``setup_cache`` whose result asv keeps apart from other suites'."""
 
     def setup_cache(self: TrackSuite) -> Outcome:
         require_as_discovered(type(self), versions)
         return measure_all(tasks)
 
-    home = types.ModuleType(f"{cls.__module__}.{cls.__qualname__}")
-    sys.modules[home.__name__] = home
-    setup_cache.__module__ = home.__name__
+    keep_apart(cls, setup_cache)
     function: Any = setup_cache
     function.timeout = cls.setup_cache_timeout
     return setup_cache
+
+
+def keep_apart(cls: type, setup_cache: Callable[..., Any]) -> None:
+    """Give a generated ``setup_cache`` a module of its own, named after its suite.
+
+    asv names a cache after the module and the line where ``setup_cache`` is defined. One that suites
+    inherit, or that one line generates for them all, is run for the first and handed to the rest.
+    """
+    home = types.ModuleType(f"{cls.__module__}.{cls.__qualname__}")
+    sys.modules[home.__name__] = home
+    setup_cache.__module__ = home.__name__

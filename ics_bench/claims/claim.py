@@ -60,6 +60,8 @@ class Claim:
     settings, controls : tuple of Setting
         A control is a setting in which the effect must be absent, put as a statement that must be
         supported.
+    history : str
+        An earlier registered verdict and why it changed; empty where there was none.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Claim:
     budget_seconds: float
     settings: tuple[Setting, ...]
     controls: tuple[Setting, ...] = ()
+    history: str = ""
 
     @property
     def primary(self) -> tuple[Setting, ...]:

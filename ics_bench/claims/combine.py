@@ -13,7 +13,9 @@ def combine(findings: Sequence[Finding]) -> Verdict:
 
     - *supported*: supported in every one;
     - *refuted*: in every one, the claimed effect is ruled out or the opposite is found;
-    - *setting-dependent*: supported in at least one and refuted in at least one, whatever the others;
+    - *setting-dependent*: supported in at least one and refuted in at least one, whatever the others.
+      Refuted holds "equivalent to none": a setting refutes a claim where an effect that matters is
+      ruled out, whether there is none or the opposite;
     - *inconclusive*: anything else. A setting that could not be decided is not evidence of absence, so
       it keeps a claim from being refuted just as it keeps it from being supported.
 
@@ -37,12 +39,15 @@ def combined_p(verdict: Verdict, findings: Sequence[Finding]) -> float | None:
 
     A verdict that needs every setting takes the largest p (an intersection–union test, which needs
     no correction). One that needs some setting each way takes, on either side, the smallest p times
-    the number of settings that could have provided it, and of the two sides the larger.
+    the number of settings that could have provided it, and of the two sides the larger. Settings that
+    were not decided, or not measured, count in that number.
     """
-    p_values = [(finding.verdict, finding.p) for finding in findings if finding.p is not None]
-    if verdict == "inconclusive" or len(p_values) < len(findings):
+    if verdict == "inconclusive":
+        return None
+    sides = [[f.p for f in findings if f.verdict == side] for side in ("supported", "refuted")]
+    known = [[p for p in side if p is not None] for side in sides]
+    if [len(side) for side in known] != [len(side) for side in sides]:
         return None
     if verdict != "setting-dependent":
-        return max(p for _, p in p_values)
-    sides = [min(p for side, p in p_values if side == wanted) for wanted in ("supported", "refuted")]
-    return min(1.0, len(findings) * max(sides))
+        return max(p for side in known for p in side)
+    return min(1.0, len(findings) * max(min(side) for side in known))

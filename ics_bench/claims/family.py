@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ics_bench.claims.catalogue import load_catalogue, select
+from ics_bench.claims.catalogue_files import load_catalogue, select
 from ics_bench.claims.claim import Claim
 from ics_bench.claims.evidence import Evidence
-from ics_bench.claims.judge import Judgement, judge
-from ics_bench.core import Measurement, Profile
+from ics_bench.claims.judge import Judgement, judge, may_judge
+from ics_bench.core import Measurement, Profile, UsageError
 from ics_bench.stats import holm
 
 ALPHA = 0.05
@@ -66,11 +66,47 @@ def judge_run(measurements: Iterable[Measurement], profile: Profile, claims: Seq
     UsageError
         For an unknown claim or profile.
     """
+    return [judgement for judgement, _ in judge_runs([(measurements, profile)], claims)]
+
+
+def judge_runs(
+    runs: Sequence[tuple[Iterable[Measurement], Profile]], claims: Sequence[str] = ()
+) -> list[tuple[Judgement, int]]:
+    """Judge claims on several runs, each claim on one of them.
+
+    A claim is judged on the first run whose profile may judge it and that bears on it; where there is
+    none, on the first that bears on it, and else on the first. Evidence of two runs is never mixed.
+
+    Parameters
+    ----------
+    runs : sequence of (iterable of Measurement, profile)
+    claims : sequence of str
+        Ids; empty for those with evidence in some run.
+
+    Returns
+    -------
+    list of (Judgement, int)
+        In the order of the catalogue, corrected as one family; with the place of the run judged on.
+
+    Raises
+    ------
+    UsageError
+        For an unknown claim or profile, or no run.
+    """
+    if not runs:
+        raise UsageError("no run to judge; to measure what claims need: ics-bench claims")
     catalogue = load_catalogue()
-    evidence = Evidence(measurements, profile if profile != "quick" else "standard")
-    chosen = select(catalogue, claims) if claims else [c for c in catalogue if any(map(evidence.has, c.arms()))]
-    judgements = [judge(claim, evidence, profile) for claim in chosen]
-    return correct_family(judgements, training_claims(catalogue))
+    found = [(Evidence(items, profile if profile != "quick" else "standard"), profile) for items, profile in runs]
+    judgements, places = [], []
+    for claim in select(catalogue, claims) if claims else catalogue:
+        bearing = [place for place, (evidence, _) in enumerate(found) if any(map(evidence.has, claim.arms()))]
+        if not bearing and not claims:
+            continue
+        able = [place for place in bearing if may_judge(claim, found[place][1])]
+        place = (able or bearing or [0])[0]
+        judgements.append(judge(claim, *found[place]))
+        places.append(place)
+    return list(zip(correct_family(judgements, training_claims(catalogue)), places, strict=True))
 
 
 def training_claims(catalogue: Sequence[Claim]) -> int:

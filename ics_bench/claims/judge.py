@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -10,7 +11,7 @@ from typing import Any
 from ics_bench.claims.claim import Claim, Family, Setting, Verdict
 from ics_bench.claims.combine import combine, combined_p
 from ics_bench.claims.evidence import Evidence
-from ics_bench.claims.finding import Finding, MissingEvidenceError
+from ics_bench.claims.finding import Finding, MissingEvidenceError, SettingVerdict
 from ics_bench.core import PROFILES, Measurement, Profile, unknown
 from ics_bench.core.text import encode_number
 from ics_bench.stats import Interval
@@ -42,6 +43,14 @@ class Judgement:
     settings, controls : mapping of str to Finding
     primary : frozenset of str
         Names of the settings that decided.
+    section : str
+        Where the claim belongs.
+    tier : {"standard", "full"}
+        Evidence that the verdict rests on: the smallest profile that judges the claim.
+    budget_seconds : float
+        What measuring it may cost.
+    history : str
+        An earlier registered verdict and why it changed; empty where there was none.
     """
 
     id: str
@@ -60,21 +69,35 @@ class Judgement:
     settings: Mapping[str, Finding] = field(default_factory=lambda: _EMPTY)
     controls: Mapping[str, Finding] = field(default_factory=lambda: _EMPTY)
     primary: frozenset[str] = frozenset()
+    section: str = ""
+    tier: Profile = "standard"
+    budget_seconds: float = math.nan
+    history: str = ""
 
     @property
     def as_registered(self) -> bool:
         """Whether the verdict is the one that was expected."""
         return self.verdict == self.registered
 
+    @property
+    def map(self) -> dict[str, SettingVerdict]:
+        """Verdict in each primary setting, in the order of the catalogue."""
+        return {name: finding.verdict for name, finding in self.settings.items() if name in self.primary}
+
     def to_dict(self) -> dict[str, Any]:
         """Return values that strict JSON can hold; infinities and NaN go by name."""
         return {
             "id": self.id,
+            "section": self.section,
             "verdict": self.verdict,
             "registered": self.registered,
             "as_registered": self.as_registered,
+            "map": self.map,
+            "history": self.history,
             "family": self.family,
+            "tier": self.tier,
             "profile": self.profile,
+            "budget_seconds": encode_number(self.budget_seconds),
             "headline": self.headline,
             "effect": encode_number(self.effect),
             "interval": [encode_number(end) for end in self.interval],
@@ -113,16 +136,14 @@ def judge(claim: Claim, measurements: Iterable[Measurement] | Evidence, profile:
     UsageError
         For an unknown profile.
     """
-    if profile not in PROFILES:
-        raise unknown("profile", profile, PROFILES)
+    large_enough = may_judge(claim, profile)
     evidence = measurements if isinstance(measurements, Evidence) else Evidence(measurements, claim.tier)
-    may_judge = PROFILES.index(profile) >= PROFILES.index(claim.tier)
-    settings = {s.name: _find(s, evidence, claim.least_seeds, may_judge) for s in claim.settings}
-    controls = {c.name: _find(c, evidence, claim.least_seeds, may_judge) for c in claim.controls}
+    settings = {s.name: _find(s, evidence, claim.least_seeds, large_enough) for s in claim.settings}
+    controls = {c.name: _find(c, evidence, claim.least_seeds, large_enough) for c in claim.controls}
     deciding = [settings[setting.name] for setting in claim.primary]
-    objections = _failed_controls(controls) if may_judge else [_too_small(claim, profile)]
+    objections = _failed_controls(controls) if large_enough else [_too_small(claim, profile)]
     verdict: Verdict = "inconclusive" if objections else combine(deciding)
-    if may_judge and verdict == "inconclusive" and any(0 < finding.n < claim.seeds for finding in deciding):
+    if large_enough and verdict == "inconclusive" and any(0 < finding.n < claim.seeds for finding in deciding):
         objections.append(f"fewer than the {claim.seeds} registered seeds; run: ics-bench claims {claim.id}")
     notes = [f"{name}: {text}" for name, finding in (settings | controls).items() for text in finding.warnings]
     headline = claim.primary[0].name
@@ -143,15 +164,32 @@ def judge(claim: Claim, measurements: Iterable[Measurement] | Evidence, profile:
         settings=MappingProxyType(settings),
         controls=MappingProxyType(controls),
         primary=frozenset(setting.name for setting in claim.primary),
+        section=claim.section,
+        tier=claim.tier,
+        budget_seconds=claim.budget_seconds,
+        history=claim.history,
     )
 
 
-def _find(setting: Setting, evidence: Evidence, seeds: int, may_judge: bool) -> Finding:
+def may_judge(claim: Claim, profile: Profile) -> bool:
+    """Whether a verdict on the claim may rest on measurements of this profile.
+
+    Raises
+    ------
+    UsageError
+        For an unknown profile.
+    """
+    if profile not in PROFILES:
+        raise unknown("profile", profile, PROFILES)
+    return PROFILES.index(profile) >= PROFILES.index(claim.tier)
+
+
+def _find(setting: Setting, evidence: Evidence, seeds: int, large_enough: bool) -> Finding:
     try:
         finding = setting.rule.find(evidence, setting.arms, seeds)
     except MissingEvidenceError as missing:
         return Finding("inconclusive", warnings=(str(missing),))
-    return finding if may_judge else replace(finding, verdict="inconclusive", p=None)
+    return finding if large_enough else replace(finding, verdict="inconclusive", p=None)
 
 
 def _too_small(claim: Claim, profile: Profile) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ics_bench.claims.claim import Claim
+from ics_bench.claims.evidence import Arm
 from ics_bench.core import Case, Profile, UsageError
 from ics_bench.workloads import load_workload
 
@@ -34,19 +35,34 @@ def requirements(claims: Sequence[Claim], profile: Profile) -> dict[str, dict[Ca
     for claim in claims:
         _check_metrics(claim)
         for arm in claim.arms():
-            workload = load_workload(arm.workload)
-            found = workload.cases(profile, {key: (arm.pins[key],) for key in arm.pins})
-            if len(found) > 1:
-                free = sorted(axis.name for axis in workload.axes if axis.name not in arm.pins)
-                raise UsageError(f"claim {claim.id!r} leaves {', '.join(free)} of {arm.workload} open; pin every axis")
-            seeds = workload.seeds["quick"] if profile == "quick" else claim.seeds
+            case = case_of(claim, arm, profile)
+            seeds = load_workload(arm.workload).seeds["quick"] if profile == "quick" else claim.seeds
             cases = needed.setdefault(arm.workload, {})
-            cases[found[0]] = max(cases.get(found[0], 0), seeds)
+            cases[case] = max(cases.get(case, 0), seeds)
     return needed
+
+
+def case_of(claim: Claim, arm: Arm, profile: Profile) -> Case:
+    """Find the one case of a workload that an arm of a claim pins.
+
+    Raises
+    ------
+    UsageError
+        If the claim names a workload, case key or value that does not exist, or leaves an axis open.
+    """
+    workload = load_workload(arm.workload)
+    free = sorted(axis.name for axis in workload.axes if axis.name not in arm.pins)
+    if free:
+        raise UsageError(f"claim {claim.id!r} leaves {', '.join(free)} of {arm.workload} open; pin every axis")
+    try:
+        (case,) = workload.cases(profile, {key: (arm.pins[key],) for key in arm.pins})
+    except UsageError as error:
+        raise UsageError(f"claim {claim.id!r}: {error}") from error
+    return case
 
 
 def _check_metrics(claim: Claim) -> None:
     for setting in (*claim.settings, *claim.controls):
-        for arm in setting.arms.values():
-            for metric in setting.rule.metrics():
+        for role, arm in setting.arms.items():
+            for metric in setting.rule.metrics_of(role):
                 load_workload(arm.workload).metric(metric)

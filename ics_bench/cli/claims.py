@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ics_bench.cli.main import exit_codes
 from ics_bench.cli.outcome import measure, print_account, print_report
-from ics_bench.cli.text import cell, printable, table
-from ics_bench.core import UsageError
-from ics_bench.execution.executors import parse_executor
+from ics_bench.cli.text import printable
+from ics_bench.cli.verdicts import repetition_table, verdict_table, write_judgements, write_repetition
+from ics_bench.core import PROFILES, UsageError, unknown
+from ics_bench.execution.executors import Executor, parse_executor
 from ics_bench.execution.plan import Settings
 from ics_bench.execution.session import default_folder, start
-from ics_bench.results.files import check_target, write_file
+from ics_bench.results.files import check_target
 from ics_bench.results.run import Run
 
 if TYPE_CHECKING:
-    from ics_bench.claims import Judgement
+    from ics_bench.claims import Claim, Judgement
+    from ics_bench.core import Profile
 
-STATEMENT_WIDTH = 48
-
-NOTES_SHOWN = 4
-"""Warnings of a claim that the terminal shows; what decided comes first."""
+MAX_REPEATS = 1000
+"""More is a slip of the finger: a run of all claims takes many minutes."""
 
 HELP = f"""Judge claims, and say whether each verdict is the registered one.
 
-Without ID, every claim of the catalogue is judged, or with --run every claim that the run was made for or, if for
-none, bears on. Without --run, what the claims need is measured first, and no more. The profile quick never judges.
+Without ID, every claim is judged whose tier the profile reaches, or with --run every claim that the runs were made
+for or, if for none, bear on. Without --run, what the claims need is measured first, and no more. The profile quick
+never judges.
+
+The registered verdicts were confirmed on seeds from 0 up. --fresh-seeds draws others that were never used, prints
+where they start, and keeps it in the run; --first-seed repeats them. --repeat K measures K times, each on seeds of
+its own, and shows the share of the verdicts that repeat.
 
 A claim that comes out differently weighs more than an inconclusive one: then the exit code is 1.
 
@@ -38,10 +43,35 @@ A claim that comes out differently weighs more than an inconclusive one: then th
 {exit_codes()}"""
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Runs with the judgements on them, and what measuring each claim took."""
+
+    runs: list[Run]
+    judgements: list[Judgement]
+    seconds: dict[str, float]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a measurement failed."""
+        return any(run.failed for run in self.runs)
+
+
 @click.command(help=HELP)
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--run", "folder", type=click.Path(path_type=Path), metavar="RUN", help="Judge this run's measurements.")
+@click.option(
+    "--run",
+    "folders",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Judge this run's measurements; repeat for the evidence of several tiers.",
+)
 @click.option("--profile", metavar="quick|standard|full", help="How much to measure.  [default: standard]")
+@click.option("--tier", metavar="standard|full", help="Only claims whose verdict rests on this tier.")
+@click.option("--fresh-seeds", is_flag=True, help="Measure on seeds that were never used.")
+@click.option("--first-seed", type=int, metavar="N", help="Count seeds from here.  [default: 0]")
+@click.option("--repeat", type=int, metavar="K", help="Measure K times, on fresh seeds unless --first-seed is given.")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder to make [default: runs/TIME-PROFILE]."
 )
@@ -50,45 +80,143 @@ A claim that comes out differently weighs more than an inconclusive one: then th
 @click.option("--report", is_flag=True, help="Write RUN/report/index.html, with the verdicts, too.")
 def command(
     ids: tuple[str, ...],
-    folder: Path | None,
-    profile: str | None,
-    out: Path | None,
-    executor: str | None,
+    folders: tuple[Path, ...],
+    tier: str | None,
     json_file: Path | None,
     report: bool,
+    **measuring: Any,
 ) -> int:
-    """Judge a run, or measure one and judge it."""
-    from ics_bench.claims import judge_run, load_catalogue, select
+    """Judge runs, or measure and judge."""
+    from ics_bench.claims import load_catalogue
 
     catalogue = load_catalogue()
-    chosen = select(catalogue, ids) if ids else list(catalogue)
     if json_file is not None:
         check_target(json_file)
-    if folder is not None:
-        for name, value in (("--profile", profile), ("--out", out), ("--executor", executor)):
-            if value is not None:
-                raise UsageError(f"{name} says how to measure; with --run nothing is measured, so leave it out")
-        run = Run.open(folder)
-        ids = ids or tuple(run.settings.get("claims", ()))
-    else:
-        profile = profile or "standard"
-        performing = parse_executor(executor or "local")
-        settings = Settings(profile=profile, claims=tuple(claim.id for claim in chosen))  # type: ignore[arg-type]
-        with start(settings, out or default_folder(f"{profile}-claims")) as session:
-            run = measure(session, performing)
-        ids = ids or tuple(claim.id for claim in chosen)
-    judgements = judge_run(run.measurements(), run.profile, ids)
-    if not judgements:
-        raise UsageError(f"{str(folder)!r} bears on no claim; to measure what they need: ics-bench claims")
-    statements = {claim.id: claim.statement for claim in catalogue}
-    click.echo(_verdicts(judgements, statements))
-    print_account(run)
+    if folders:
+        for name, value in measuring.items():
+            if value:
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{option} says how to measure; with --run nothing is measured, so leave it out")
+        judged = _judge([Run.open(folder) for folder in folders], _choose(catalogue, ids, tier, None), catalogue)
+        return _show(judged, catalogue, json_file, report)
+    profile = measuring["profile"] or "standard"
+    chosen = _choose(catalogue, ids, tier, profile)
+    repeats, seeds = _seed_ranges(measuring["fresh_seeds"], measuring["first_seed"], measuring["repeat"])
+    performing = parse_executor(measuring["executor"] or "local")
+    out = measuring["out"] or default_folder(f"{profile}-claims")
+    if not repeats:
+        judged = _judge([_measure(chosen, profile, seeds[0], out, performing)], chosen, catalogue)
+        code = _show(judged, catalogue, json_file, report)
+        _print_left_out(catalogue, ids, tier, profile)
+        return code
+    if report:
+        raise UsageError("--report is about one run; with --repeat leave it out, then: ics-bench report RUN ...")
+    each = [
+        _judge([_measure(chosen, profile, seed, out / f"{place}", performing)], chosen, catalogue)
+        for place, seed in enumerate(seeds, 1)
+    ]
+    return _show_repeats(each, seeds, out, json_file)
+
+
+def _choose(catalogue: Sequence[Claim], ids: Sequence[str], tier: str | None, profile: str | None) -> tuple[str, ...]:
+    """Ids to judge: those named, else those of the tier, else those that the profile may judge; ``()`` for any.
+
+    Raises
+    ------
+    UsageError
+        For an unknown id, tier or profile.
+    """
+    from ics_bench.claims import may_judge, select
+
+    for name, value, known in (("tier", tier, PROFILES[1:]), ("profile", profile, PROFILES)):
+        if value is not None and value not in known:
+            raise unknown(name, value, known)
+    chosen = select(catalogue, ids) if ids else list(catalogue)
+    if tier is not None:
+        chosen = [claim for claim in chosen if claim.tier == tier]
+        if not chosen:
+            raise UsageError(f"no claim that was asked for rests on tier {tier}; ics-bench list claims shows the tiers")
+    elif not ids and profile is None:
+        return ()
+    elif not ids and profile is not None:
+        reached: Profile = "full" if profile == "full" else "standard"  # quick only shows that these can be measured
+        chosen = [claim for claim in chosen if may_judge(claim, reached)]
+    return tuple(claim.id for claim in chosen)
+
+
+def _seed_ranges(fresh: bool, first: int | None, repeat: int | None) -> tuple[int, tuple[int, ...]]:
+    """Return the number of repetitions, 0 for a single run, and where each run counts its seeds from."""
+    from ics_bench.claims.repetition import first_seeds, fresh_first_seed
+
+    if fresh and first is not None:
+        raise UsageError("--fresh-seeds draws the first seed and --first-seed names it; give one of them")
+    if repeat is not None and not 1 <= repeat <= MAX_REPEATS:
+        raise UsageError(f"--repeat {repeat}: the number of runs is between 1 and {MAX_REPEATS}")
+    runs = repeat or 1
+    if first is None:
+        first = fresh_first_seed(runs) if fresh or repeat else 0
+    if first:
+        click.echo(f"seeds from {first}; to repeat: --first-seed {first}{f' --repeat {repeat}' if repeat else ''}")
+    return repeat or 0, first_seeds(first, runs)
+
+
+def _measure(chosen: tuple[str, ...], profile: str, first_seed: int, out: Path, executor: Executor) -> Run:
+    settings = Settings(profile=profile, first_seed=first_seed, claims=chosen)  # type: ignore[arg-type]
+    with start(settings, out) as session:
+        return measure(session, executor)
+
+
+def _judge(runs: list[Run], ids: tuple[str, ...], catalogue: Sequence[Claim]) -> Judged:
+    from ics_bench.claims import judge_runs, seconds_by_claim
+
+    made_for = [tuple(run.settings.get("claims", ())) for run in runs]
+    if not ids and all(made_for):
+        ids = tuple(name for names in made_for for name in names)
+    found = judge_runs([(run.measurements(), run.profile) for run in runs], ids)
+    if not found:
+        named = ", ".join(repr(str(run.folder)) for run in runs)
+        raise UsageError(f"{named} bears on no claim; to measure what they need: ics-bench claims")
+    took = [seconds_by_claim(catalogue, run.records) for run in runs]
+    seconds = {judgement.id: took[place][judgement.id] for judgement, place in found}
+    return Judged(runs, [judgement for judgement, _ in found], seconds)
+
+
+def _show(judged: Judged, catalogue: Sequence[Claim], json_file: Path | None, report: bool) -> int:
+    click.echo(f"{verdict_table(judged.judgements, catalogue, judged.seconds)}\n")
+    for run in judged.runs:
+        print_account(run)
     if json_file is not None:
-        _write_json(json_file, judgements)
+        write_judgements(json_file, judged.judgements, catalogue, judged.seconds)
         click.echo(f"json    {printable(str(json_file))}")
     if report:
-        print_report([run], run.folder / "report", judgements)
-    return exit_code(judgements, failed=bool(run.failed))
+        print_report(judged.runs, judged.runs[0].folder / "report", judged.judgements)
+    return exit_code(judged.judgements, judged.failed)
+
+
+def _show_repeats(each: Sequence[Judged], seeds: tuple[int, ...], out: Path, json_file: Path | None) -> int:
+    from ics_bench.claims.repetition import Repetition
+
+    repetition = Repetition.of(seeds, [judged.judgements for judged in each])
+    click.echo(f"{repetition_table(repetition)}\n")
+    click.echo(f"runs    {printable(str(out))}")
+    if json_file is not None:
+        write_repetition(json_file, repetition)
+        click.echo(f"json    {printable(str(json_file))}")
+    for run in (run for judged in each for run in judged.runs if run.failed):
+        print_account(run)
+    return exit_code([j for judged in each for j in judged.judgements], any(judged.failed for judged in each))
+
+
+def _print_left_out(catalogue: Sequence[Claim], ids: Sequence[str], tier: str | None, profile: str) -> None:
+    """Name the claims that this profile cannot judge; they are not measured."""
+    if ids or tier is not None or profile == "full":
+        return
+    left = [claim.id for claim in catalogue if claim.tier == "full"]
+    if left:
+        click.echo(
+            f"not measured: {', '.join(left)}, whose verdicts rest on tier full; "
+            "to measure them: ics-bench claims --tier full --profile full; to judge a run of theirs: --run RUN"
+        )
 
 
 def exit_code(judgements: Sequence[Judgement], failed: bool) -> int:
@@ -99,38 +227,3 @@ def exit_code(judgements: Sequence[Judgement], failed: bool) -> int:
     if any(j.verdict != "inconclusive" for j in different):
         return 1
     return 3 if different else 0
-
-
-def _verdicts(judgements: Sequence[Judgement], statements: dict[str, str]) -> str:
-    columns = ("claim", "statement", "verdict", "registered", "effect", "interval", "unit", "n", "warnings")
-    rows = [
-        (
-            j.id,
-            _short(statements[j.id]),
-            j.verdict,
-            j.registered,
-            j.effect if j.n else None,
-            f"[{cell(j.interval.low)}, {cell(j.interval.high)}]" if j.n else None,
-            j.unit,
-            j.n,
-            len(j.warnings),
-        )
-        for j in judgements
-    ]
-    notes = []
-    for j in judgements:
-        notes += [f"{j.id}: {printable(text)}" for text in j.warnings[:NOTES_SHOWN]]
-        if len(j.warnings) > NOTES_SHOWN:
-            notes.append(f"{j.id}: and {len(j.warnings) - NOTES_SHOWN} more, with --json FILE")
-    return "\n".join([table(columns, rows), "", *notes, *([""] if notes else [])])
-
-
-def _short(statement: str) -> str:
-    if len(statement) <= STATEMENT_WIDTH:
-        return statement
-    return f"{statement[: STATEMENT_WIDTH - 1].rstrip()}…"
-
-
-def _write_json(path: Path, judgements: Sequence[Judgement]) -> None:
-    text = json.dumps({"schema": 1, "judgements": [j.to_dict() for j in judgements]}, indent=1, allow_nan=False)
-    write_file(path, text.encode())

@@ -98,7 +98,7 @@ def _section(rows: Rows) -> str:
         return table(columns, lines)
     columns = ("name", "summary")
     if any("registered" in row for row in rows):
-        columns = ("name", "registered", "summary")
+        columns = ("name", "family", "tier", "budget_seconds", "registered", "summary")
     elif any("source" in row for row in rows):
         columns = ("name", "summary", "source")
     return table(columns, [[row.get(key) for key in columns] for row in rows])

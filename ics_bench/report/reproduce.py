@@ -27,9 +27,11 @@ def command(settings: Mapping[str, Any]) -> str:
     """Write the command that measures ``settings`` again, quoted for a shell; empty where no command can."""
     profile = ["--profile", str(settings.get("profile"))]
     if settings.get("claims"):
-        if _unusual(settings):
-            return ""  # each claim has its own seeds on the command line
-        return shlex.join(["ics-bench", "claims", *map(str, settings["claims"]), *profile, "--report"])
+        unusual = _unusual(settings)
+        first = ["--first-seed", str(unusual.pop("first_seed"))] if "first_seed" in unusual else []
+        if unusual:
+            return ""  # each claim has its own number of seeds on the command line
+        return shlex.join(["ics-bench", "claims", *map(str, settings["claims"]), *profile, *first, "--report"])
     words = ["ics-bench", "run", *map(str, settings.get("workloads", ())), *profile]
     for key, values in settings.get("overrides", {}).items():
         for value in values:

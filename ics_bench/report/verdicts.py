@@ -6,14 +6,17 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ics_bench.claims import Claim, Finding, Judgement, load_catalogue
+from ics_bench.claims import Claim, Finding, Judgement, load_catalogue, seconds_by_claim
 from ics_bench.core.text import duration
 from ics_bench.report import text
 from ics_bench.report.tables import MISSING
+from ics_bench.results.run import Run
 from ics_bench.stats import Interval
 
 SIGNS = {"supported": "✓", "refuted": "✗", "setting-dependent": "◐", "inconclusive": "?"}
 """Verdicts are told apart without colour."""
+
+PRIMARY, CONTROL = "primary", "negative control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,36 @@ class VerdictView:
     p: str
     warnings: tuple[str, ...]
     settings: tuple[SettingView, ...]
+    tier: str
+    profile: str
+    family: str
+    took: str
+    history: str
+
+    @property
+    def deciding(self) -> tuple[SettingView, ...]:
+        """The map: what was found in each primary setting."""
+        return tuple(setting for setting in self.settings if setting.role == PRIMARY)
+
+    @property
+    def controls(self) -> tuple[SettingView, ...]:
+        """Settings in which the effect must be absent."""
+        return tuple(setting for setting in self.settings if setting.role == CONTROL)
 
 
-def view_judgements(judgements: Sequence[Judgement]) -> list[VerdictView]:
-    """Join judgements with the catalogue; a claim that it does not hold keeps its id alone."""
+def view_judgements(judgements: Sequence[Judgement], runs: Sequence[Run] = ()) -> list[VerdictView]:
+    """Join judgements with the catalogue and with what their runs took, in the order of their sections.
+
+    A claim that the catalogue does not hold keeps its id alone.
+    """
     claims = {claim.id: claim for claim in load_catalogue()} if judgements else {}
-    return [_view(judgement, claims.get(judgement.id)) for judgement in judgements]
+    took = [(run.profile, seconds_by_claim(list(claims.values()), run.records)) for run in runs]
+    views = []
+    for judgement in judgements:
+        seconds = [found.get(judgement.id, 0.0) for profile, found in took if profile == judgement.profile]
+        views.append(_view(judgement, claims.get(judgement.id), max(seconds, default=0.0)))
+    sections = list(dict.fromkeys(view.section for view in views))
+    return sorted(views, key=lambda view: sections.index(view.section))
 
 
 def tally(judgements: Iterable[Judgement]) -> list[tuple[str, int]]:
@@ -68,7 +95,7 @@ def tally(judgements: Iterable[Judgement]) -> list[tuple[str, int]]:
     return [(verdict, found.count(verdict)) for verdict in SIGNS if verdict in found]
 
 
-def _view(judgement: Judgement, claim: Claim | None) -> VerdictView:
+def _view(judgement: Judgement, claim: Claim | None, seconds: float) -> VerdictView:
     adjusted = "" if judgement.p_adjusted is None else f", {_p(judgement.p_adjusted)} corrected"
     return VerdictView(
         id=judgement.id,
@@ -90,19 +117,24 @@ def _view(judgement: Judgement, claim: Claim | None) -> VerdictView:
         p="" if judgement.p is None else _p(judgement.p) + adjusted,
         warnings=judgement.warnings,
         settings=tuple(_settings(judgement)),
+        tier=judgement.tier,
+        profile=judgement.profile,
+        family=judgement.family,
+        took=duration(seconds) if seconds else "",
+        history=judgement.history,
     )
 
 
 def _settings(judgement: Judgement) -> Iterable[SettingView]:
     groups: tuple[tuple[str, Mapping[str, Finding]], ...] = (
         ("", judgement.settings),
-        ("negative control", judgement.controls),
+        (CONTROL, judgement.controls),
     )
     for role, findings in groups:
         for name, found in findings.items():
             yield SettingView(
                 name=name,
-                role=role or ("primary" if name in judgement.primary else "shown beside"),
+                role=role or (PRIMARY if name in judgement.primary else "shown beside"),
                 verdict=found.verdict,
                 effect=_quantity(found.effect, found.unit),
                 interval=_interval(found.interval, found.interval_kind),

@@ -5,7 +5,8 @@ from ics_bench.stats.equivalence import Equivalence, tost
 from ics_bench.stats.interval import Interval, t_interval
 from ics_bench.stats.margin import below_margin, exceeds_margin
 from ics_bench.stats.multiplicity import holm
-from ics_bench.stats.ranks import MedianInterval, median_interval, signed_ranks
+from ics_bench.stats.ranks import MedianInterval, median_interval, signed_ranks, spearman
+from ics_bench.stats.shares import Tails, binomial_tails, share_interval
 from ics_bench.stats.signflip import SignFlip, sign_flip
 
 __all__ = [
@@ -13,16 +14,20 @@ __all__ = [
     "Interval",
     "MedianInterval",
     "SignFlip",
+    "Tails",
     "bca_interval",
     "below_margin",
+    "binomial_tails",
     "bootstrap",
     "exceeds_margin",
     "holm",
     "median_interval",
     "percentile_interval",
     "resample_counts",
+    "share_interval",
     "sign_flip",
     "signed_ranks",
+    "spearman",
     "t_interval",
     "tost",
 ]

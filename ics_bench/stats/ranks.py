@@ -79,10 +79,44 @@ def signed_ranks(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.fl
         For an empty sample or a NaN.
     """
     sample = _without_nan(values)
-    _, group, counts = np.unique(np.abs(sample), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    mean_rank = last - (counts - 1) / 2
-    ranks: NDArray[np.float64] = np.sign(sample) * mean_rank[group]
+    ranks: NDArray[np.float64] = np.sign(sample) * _mean_ranks(np.abs(sample))
+    return ranks
+
+
+def spearman(x: Sequence[float] | NDArray[np.float64], y: Sequence[float] | NDArray[np.float64]) -> float:
+    """Rank correlation (Spearman 1904): Pearson's correlation of the ranks, equal values sharing their mean rank.
+
+    Parameters
+    ----------
+    x, y : sequence of float, shape (n,)
+        Infinities have the highest and lowest ranks.
+
+    Returns
+    -------
+    float
+        Between -1 and 1; NaN where one of the two is constant, or n < 2.
+
+    Raises
+    ------
+    ValueError
+        For an empty sample, a NaN or different lengths.
+
+    Examples
+    --------
+    >>> spearman([1, 2, 3, 4], [10, 20, 40, float("inf")])
+    1.0
+    """
+    ranks = [_mean_ranks(_without_nan(values)) for values in (x, y)]
+    if ranks[0].size != ranks[1].size:
+        raise ValueError(f"{ranks[0].size} and {ranks[1].size} values do not make pairs")
+    one, other = (r - r.mean() for r in ranks)
+    scale = float(np.sqrt((one @ one) * (other @ other)))
+    return float(np.clip(one @ other / scale, -1.0, 1.0)) if scale > 0 else float("nan")
+
+
+def _mean_ranks(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    _, group, counts = np.unique(sample, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[group]
     return ranks
 
 

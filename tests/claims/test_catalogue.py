@@ -1,11 +1,15 @@
 """The catalogue: complete, judgeable, and refused with a clear line where it is not."""
 
 import math
+import tomllib
+from pathlib import Path
 
 import pytest
 from synthetic_evidence import HEAD, by_seed, claim
 
+import ics_bench.claims
 from ics_bench.claims import judge, judge_run, load_catalogue, parse_catalogue, requirements, select, training_claims
+from ics_bench.claims.catalogue_files import join_files
 from ics_bench.claims.rules import RULES
 from ics_bench.core import UsageError
 from ics_bench.workloads import load_workload
@@ -23,17 +27,73 @@ case = { arm = "a" }
 VALID = HEAD.format(id="c", family="theory", tier="standard", seeds=3, least_seeds=3, rule="within") + BODY
 
 
-def test_holds_the_claims_that_were_registered():
-    assert {c.id: c.registered for c in CATALOGUE} == {
-        "init-1": "supported",
-        "init-2": "supported",
-        "init-3": "supported",
-        "init-4": "refuted",
-        "lr-1": "refuted",
-        "lr-2": "refuted",
-        "bn-1": "supported",
-    }
-    assert training_claims(CATALOGUE) == 2
+def test_ships_with_the_package_in_the_order_of_its_files():
+    folder = Path(ics_bench.claims.__file__).parent / "catalogue"
+    names = [name for file in sorted(folder.glob("*.toml")) for name in ids_in(file.read_text())]
+    assert [c.id for c in CATALOGUE] == names
+    assert len(set(names)) == len(names) > 0
+
+
+def ids_in(text):
+    return [entry["id"] for entry in tomllib.loads(text)["claim"]]
+
+
+def test_the_wheel_holds_every_file_of_the_catalogue():
+    root = Path(ics_bench.__file__).parents[1]
+    built = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert built == {"packages": ["ics_bench"]}  # hatchling takes every file of a package, whatever its kind
+
+
+def test_the_family_is_large_enough_for_holm_with_the_registered_seeds():
+    size = training_claims(CATALOGUE)
+    for entry in CATALOGUE:
+        if entry.family == "training":
+            places = len(entry.primary) if entry.registered == "setting-dependent" else 1
+            assert size * places * 2.0**-entry.seeds <= 0.05, f"{entry.id}: no p-value could pass"
+
+
+def test_files_are_joined_and_an_id_stands_in_one_of_them():
+    other = VALID.replace('id = "c"', 'id = "d"')
+    assert [c.id for c in join_files([("1.toml", VALID), ("2.toml", other)])] == ["c", "d"]
+    with pytest.raises(UsageError, match=r"2\.toml: claim 'c' stands in 1\.toml too"):
+        join_files([("1.toml", VALID), ("2.toml", VALID)])
+
+
+def test_an_error_names_file_claim_and_field():
+    broken = VALID.replace('family = "theory"', 'family = "hearsay"')
+    with pytest.raises(UsageError, match=r"2\.toml: claim 'c': unknown family 'hearsay'"):
+        join_files([("2.toml", broken)])
+    with pytest.raises(UsageError, match=r"3\.toml is not TOML: "):
+        join_files([("3.toml", "schema = ")])
+
+
+def test_history_is_kept_and_not_empty():
+    (entry,) = parse_catalogue(VALID.replace("budget_seconds = 1", 'budget_seconds = 1\nhistory = "was refuted"'))
+    assert entry.history == "was refuted"
+    assert judge(entry, [], "standard").to_dict()["history"] == "was refuted"
+    with pytest.raises(UsageError, match="claim 'c': history must be text"):
+        parse_catalogue(VALID.replace("budget_seconds = 1", 'budget_seconds = 1\nhistory = " "'))
+
+
+def test_an_arm_of_another_workload_takes_the_keys_meant_for_that():
+    body = """
+[claim.case]
+width = 64
+[claim.cases.v]
+batch_size = 8
+[claim.parameters]
+metric = "m"
+better = "lower"
+scale = "difference"
+smallest_effect = 1.0
+[[claim.settings]]
+name = "a"
+case = { depth = 5 }
+arms = { subject = { norm = "x" }, baseline = { workload = "v", norm = "y" } }
+"""
+    arms = claim(body, rule="paired_effect").settings[0].arms
+    assert arms["subject"].command == "ics-bench run w --case width=64 --case depth=5 --case norm=x"
+    assert arms["baseline"].command == "ics-bench run v --case batch_size=8 --case depth=5 --case norm=y"
 
 
 @pytest.mark.parametrize("entry", CATALOGUE, ids=lambda c: c.id)
@@ -54,9 +114,11 @@ def test_selectors_pin_every_axis_and_keep_the_values(entry):
         assert case.matches(**arm.pins)
 
 
-def test_standard_runs_hold_what_the_claims_need():
-    for name, cases in requirements(CATALOGUE, "standard").items():
-        assert set(cases) <= set(load_workload(name).cases("standard"))
+@pytest.mark.parametrize("tier", ["standard", "full"])
+def test_runs_of_a_tier_hold_what_its_claims_need(tier):
+    for name, cases in requirements([c for c in CATALOGUE if c.tier == tier], tier).items():
+        missing = set(cases) - set(load_workload(name).cases(tier))
+        assert not missing, f"{name} lacks {[case.id for case in missing]} at {tier}"
 
 
 def test_theory_bands_are_the_closed_forms():
@@ -89,8 +151,11 @@ def test_a_printed_number_is_held_to_half_a_unit_of_its_last_digit():
             assert tolerance * printed <= halves[printed]
 
 
-def test_theory_claims_about_an_effect_have_a_control():
-    assert all(c.controls for c in CATALOGUE if any(type(s.rule) is RULES["within"] for s in c.settings))
+@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda c: c.id)
+def test_a_claim_about_an_effect_has_a_control(entry):
+    about_effects = {RULES[name] for name in ("within", "paired_effect", "exceeds", "interaction", "rank_correlation")}
+    if any(type(setting.rule) in about_effects for setting in entry.primary):
+        assert entry.controls
 
 
 def test_shared_cases_take_the_larger_number_of_seeds():
@@ -117,11 +182,20 @@ PARAMETERS = {
     "printed_ceiling": "printed = 0.1",
     "paired_effect": 'metric = "m"\nbetter = "lower"\nscale = "difference"\nsmallest_effect = 1.0',
     "equivalent": 'metric = "m"\nbetter = "lower"\nscale = "difference"\nmargin = 1.0',
+    "exceeds": 'metric = "m"\nbound = 1.0\ndirection = "above"',
+    "success": 'metric = "m"\nclaimed = "most"\nat_least = 1.0',
+    "paired_range": 'metric = "m"\nbetter = "lower"\nlow = 2.0\nhigh = 3.0',
+    "interaction": 'metric = "m"\nbetter = "lower"\nscale = "difference"\nsmallest_effect = 1.0',
+    "rank_correlation": 'x_metric = "m"\ny_metric = "k"\ndirection = "positive"',
 }
 
 
+def roles_of(rule):
+    return RULES[rule].roles or tuple(f"{name}.{side}" for name in "abc" for side in "xy")
+
+
 def family_of_one(rule, family="theory"):
-    arms = ", ".join(f'{role} = {{ arm = "{role}" }}' for role in RULES[rule].roles)
+    arms = ", ".join(f'"{role}" = {{ arm = "{role}" }}' for role in roles_of(rule))
     body = f'[claim.parameters]\n{PARAMETERS[rule]}\n[[claim.settings]]\nname = "a"\narms = {{ {arms} }}\n'
     return claim(body, rule=rule, family=family)
 
@@ -129,7 +203,7 @@ def family_of_one(rule, family="theory"):
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_a_rule_is_judged_on_the_arms_that_it_declares(rule):
     entry = family_of_one(rule)
-    assert [arm.pins["arm"] for arm in entry.arms()] == list(RULES[rule].roles)
+    assert [arm.pins["arm"] for arm in entry.arms()] == list(roles_of(rule))
     (finding,) = judge(entry, [], "standard").settings.values()
     assert finding.verdict == "inconclusive"
     assert "no " in finding.warnings[0]
@@ -162,9 +236,9 @@ def test_the_smallest_catalogue_parses_and_judges():
         ('rule = "within"', 'rule = "withn"', "did you mean 'within'"),
         ('rule = "within"', "", "rule is missing"),
         ('workload = "w"', "", "workload is missing"),
-        ('family = "theory"', 'family = "hearsay"', "family of claim 'c'"),
+        ('family = "theory"', 'family = "hearsay"', "claim 'c': unknown family 'hearsay'"),
         ('family = "theory"', 'family = "training"', "needs rules that test"),
-        ('tier = "standard"', 'tier = "quick"', "tier of claim 'c'"),
+        ('tier = "standard"', 'tier = "quick"', "claim 'c': unknown tier 'quick'"),
         ('registered = "supported"', 'registered = "suported"', "did you mean 'supported'"),
         ("least_seeds = 3", "least_seeds = 4", "least_seeds=4 is more than the 3"),
         ("\nseeds = 3", "\nseeds = 0", "seeds=0"),
@@ -214,15 +288,46 @@ def test_duplicate_ids_are_refused():
         ("printed_ceiling", "printed=0.0", "printed=0.0"),
         ("printed_ceiling", 'printed=0.1\nquestion="usable"', "question='usable'"),
         ("printed_ceiling", "printed=0.1\nalpha=0.7", "alpha=0.7"),
+        ("exceeds", 'metric="m"\nbound=1.0\ndirection="over"', "direction='over' is not above or below"),
+        ("exceeds", 'metric="m"\nbound=inf\ndirection="above"', "bound=inf"),
+        ("exceeds", 'metric="m"\nbound=0.0\ndirection="above"\nscale="log10-ratio"', "bound=0.0 has no logarithm"),
+        ("exceeds", 'metric="m"\nbound=1.0\ndirection="above"\nsmallest_effect=-0.5', "smallest_effect=-0.5"),
+        ("success", 'metric="m"\nclaimed="all"\nat_least=1', "claimed='all' is not most or few"),
+        ("success", 'metric="m"\nclaimed="most"', "give one of them"),
+        ("success", 'metric="m"\nclaimed="most"\nat_least=1\nat_most=2', "at_least=1 and at_most=2"),
+        ("success", 'metric="m"\nclaimed="most"\nat_least=nan', "NaN"),
+        ("paired_range", 'metric="m"\nbetter="lower"\nlow=3\nhigh=2', "low=3, high=2"),
+        ("paired_range", 'metric="m"\nbetter="lower"\nlow=0\nhigh=2', "0 < low < high"),
+        ("interaction", 'metric="m"\nbetter="less"\nscale="difference"\nsmallest_effect=1', "better='less'"),
+        ("rank_correlation", 'x_metric="m"\ny_metric="k"\ndirection="up"', "direction='up'"),
+        ("rank_correlation", 'x_metric="m"\ny_metric="k"\ndirection="positive"\nsmallest=1.5', "smallest=1.5"),
+        ("rank_correlation", 'x_metric="m"\ny_metric="k"\ndirection="positive"\nx_worst="last"', "x_worst='last'"),
         ("printed_ceiling", 'printed="x"', "setting 'a'"),
     ],
 )
 def test_parameters_out_of_range_are_refused(rule, parameters, message):
-    arms = "arms = { subject = {}, baseline = {} }" if rule in ("paired_effect", "equivalent") else ""
-    body = f'[claim.parameters]\n{parameters}\n[[claim.settings]]\nname = "a"\n{arms}\n'
+    arms = ", ".join(f'"{role}" = {{}}' for role in roles_of(rule))
+    body = f'[claim.parameters]\n{parameters}\n[[claim.settings]]\nname = "a"\narms = {{ {arms} }}\n'
     with pytest.raises(UsageError) as caught:
         claim(body, rule=rule)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a.x", "a.y", "b.x", "b.y", "c.x"), "without a partner: c.x"),
+        (("a.x", "a.y", "b.x", "b.y", "c.x", "c.y", "d"), "without a partner: d"),
+        (("a.x", "a.y", "b.x", "b.y"), "at least 3 pairs of arms, got 2"),
+    ],
+)
+def test_arms_of_a_rank_correlation_come_in_pairs(names, message):
+    arms = ", ".join(f'"{name}" = {{}}' for name in names)
+    body = (
+        f'[claim.parameters]\n{PARAMETERS["rank_correlation"]}\n[[claim.settings]]\nname = "a"\narms = {{ {arms} }}\n'
+    )
+    with pytest.raises(UsageError, match=message):
+        claim(body, rule="rank_correlation")
 
 
 def test_an_open_axis_is_named():

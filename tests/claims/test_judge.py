@@ -207,7 +207,7 @@ def test_replicas_that_never_arrive_count_as_failures():
     assert (arrives_late.verdict, arrives_late.effect) == ("supported", INF)
     diverges = paired([NAN] * 9 + [100, 100], [100.0] * 11)
     assert (diverges.verdict, diverges.effect) == ("refuted", -INF)
-    assert any("9 of 11 pairs hold a failure" in text for text in diverges.warnings)
+    assert any("9 of 11 seeds hold a failure" in text for text in diverges.warnings)
     neither = paired([INF] * 11, [NAN] * 11)
     assert (neither.verdict, neither.effect) == ("refuted", 0.0)
     assert paired([100.0] * 11, [INF] * 9 + [300, 400], "mean").verdict == "inconclusive"
@@ -262,8 +262,71 @@ def test_combined_p_is_corrected_over_the_settings_where_only_some_must_hold():
     assert combined_p("setting-dependent", some) == pytest.approx(0.06)
     assert combined_p("supported", [Finding("supported", p=0.01), Finding("supported", p=0.03)]) == 0.03
     assert combined_p("supported", [Finding("supported", p=0.01), Finding("supported")]) is None
+    unmeasured = [*some[:2], Finding("inconclusive")]
+    assert combined_p("setting-dependent", unmeasured) == pytest.approx(0.06)  # it could have provided the smallest p
+    assert combined_p("setting-dependent", [Finding("supported", p=0.01), Finding("refuted")]) is None
     with pytest.raises(ValueError, match="no primary"):
         combine([])
+
+
+TWO_SETTINGS = """
+[claim.parameters]
+metric = "steps"
+better = "lower"
+scale = "log10-ratio"
+smallest_effect = 0.1
+[[claim.settings]]
+name = "deep"
+case = { depth = 20 }
+arms = { subject = { norm = "batch" }, baseline = { norm = "none" } }
+[[claim.settings]]
+name = "shallow"
+case = { depth = 5 }
+arms = { subject = { norm = "batch" }, baseline = { norm = "none" } }
+"""
+
+
+def by_depth(deep, shallow):
+    evidence = []
+    for depth, factor in ((20, deep), (5, shallow)):
+        evidence += by_seed("steps", [factor * w for w in WIDE], depth=depth, norm="batch")
+        evidence += by_seed("steps", WIDE, depth=depth, norm="none")
+    return judge(claim(TWO_SETTINGS, rule="paired_effect", family="training"), evidence, "standard")
+
+
+@pytest.mark.parametrize(
+    ("deep", "shallow", "verdict"),
+    [
+        (0.5, 0.5, "supported"),
+        (0.5, 1.0, "setting-dependent"),  # supported in one, equivalent to none in the other
+        (0.5, 2.0, "setting-dependent"),  # one each way
+        (1.0, 1.0, "refuted"),
+        (2.0, 1.0, "refuted"),
+        (0.5, 10**-0.1, "inconclusive"),  # an effect that just matters is not ruled out
+    ],
+)
+def test_a_setting_where_the_effect_is_ruled_out_counts_as_refuted(deep, shallow, verdict):
+    judgement = by_depth(deep, shallow)
+    assert judgement.verdict == verdict
+    assert list(judgement.map) == ["deep", "shallow"]
+    if verdict == "setting-dependent":
+        assert judgement.map == {"deep": "supported", "shallow": "refuted"}
+        assert judgement.to_dict()["map"] == judgement.map
+        assert judgement.p == 2 * 2.0**-11
+
+
+def test_a_setting_dependent_verdict_is_corrected_even_where_a_setting_was_not_measured():
+    body = TWO_SETTINGS + TWO_SETTINGS[TWO_SETTINGS.index("[[claim.settings]]") :].split("[[claim.settings]]")[1].join(
+        ["[[claim.settings]]", ""]
+    ).replace('"deep"', '"deeper"').replace("20", "50")
+    evidence = []
+    for depth, factor in ((20, 0.5), (5, 2.0)):
+        evidence += by_seed("steps", [factor * w for w in WIDE], depth=depth, norm="batch")
+        evidence += by_seed("steps", WIDE, depth=depth, norm="none")
+    judgement = judge(claim(body, rule="paired_effect", family="training"), evidence, "standard")
+    assert (judgement.verdict, judgement.p) == ("setting-dependent", 3 * 2.0**-11)
+    (lost,) = correct_family([judgement], 60)
+    assert lost.verdict == "inconclusive"
 
 
 def test_family_correction_counts_claims_that_were_not_judged():

@@ -93,6 +93,108 @@ def test_the_report_of_claims_holds_their_verdicts(command, judged, tmp_path):
     assert claim.statement in page.read_text()
 
 
+def test_the_table_has_sections_budgets_and_what_was_taken(command, judged):
+    done = command("claims", "--run", judged)
+    (claim,) = select(load_catalogue(), [CHEAP])
+    lines = done.out.splitlines()
+    (place,) = [number for number, line in enumerate(lines) if line.startswith(f"{CHEAP} ")]
+    assert lines[place - 1] == claim.section
+    cells = lines[place].split()
+    took = sum(record.seconds for record in Run.open(judged).records)
+    assert cells[-3:-1] == [f"{claim.budget_seconds:g}", f"{took:.4g}"] or float(cells[-2]) == pytest.approx(
+        took, abs=0.06
+    )
+    assert cells[-3] == f"{claim.budget_seconds:g}"
+    assert "1 of 1 verdict as registered" in done.out
+
+
+def test_a_verdict_that_depends_on_the_setting_names_the_settings(capsys):
+    from ics_bench.claims import Finding
+    from ics_bench.cli.verdicts import verdict_table
+
+    found = Finding("supported", 1.0, Interval(0.5, 2.0), 11)
+    settings = {"deep": found, "shallow": Finding("refuted", 0.0, Interval(-0.1, 0.1), 11), "aside": found}
+    depends = Judgement(
+        "x", "setting-dependent", "supported", "training", "full", "deep", 1.0, Interval(0.5, 2.0), 11, "decades",
+        settings=settings, primary=frozenset({"deep", "shallow"}), section="A section", tier="full", budget_seconds=90,
+    )  # fmt: skip
+    text = verdict_table([depends], [], {"x": 12.34})
+    assert "x: supported in deep; refuted in shallow" in text
+    assert "aside" not in text
+    assert "1 [0.5, 2] decades" in text
+    (row,) = [line for line in text.splitlines() if line.startswith("x ")]
+    assert row.split()[-4:] == ["full", "90", "12.3", "0"]
+    assert "0 of 1 verdict as registered; not: x" in text
+
+
+def test_fresh_seeds_are_printed_kept_and_can_be_repeated(command):
+    first = command("claims", CHEAP, "--fresh-seeds", "--profile", "quick", "--executor", "inline", "--out", "one")
+    seed = Run.open("one").settings["first_seed"]
+    assert seed >= 10_000
+    assert f"--first-seed {seed}" in first.out
+    command("claims", CHEAP, "--first-seed", seed, "--profile", "quick", "--executor", "inline", "--out", "two")
+    one, two = Run.open("one"), Run.open("two")
+    assert one.settings == two.settings
+    assert [r.seeds for r in one.records] == [r.seeds for r in two.records]
+    assert one.records[0].seeds[0] == seed
+    assert list(one.measurements()) == list(two.measurements())
+
+
+def test_repeated_runs_are_on_seeds_of_their_own_and_their_shares_are_written(command):
+    done = command(
+        "claims", CHEAP, "--repeat", 2, "--first-seed", 70_000, "--executor", "inline", "--out", "r", "--json", "f.json"
+    )
+    (claim,) = select(load_catalogue(), [CHEAP])
+    content = json.loads(Path("f.json").read_text(), parse_constant=pytest.fail)
+    assert content["first_seeds"] == [70_000, 80_000]
+    assert [Run.open(Path("r") / name).settings["first_seed"] for name in "12"] == [70_000, 80_000]
+    (entry,) = content["claims"]
+    assert (entry["id"], len(entry["verdicts"])) == (CHEAP, 2)
+    assert entry["share_registered"] == entry["verdicts"].count(claim.registered) / 2
+    assert f"2 {entry['commonest']}" in done.out
+    assert "% of the pairs of runs agree" in done.out
+    assert done.code == (0 if set(entry["verdicts"]) == {claim.registered} else 1)
+
+
+def test_the_evidence_of_several_runs_is_judged_together(command, judged):
+    command("claims", "init-1", "--profile", "quick", "--executor", "inline", "--out", "r")
+    command("claims", "--run", judged, "--run", "r", "--json", "f.json")
+    found = {j["id"]: j["profile"] for j in json.loads(Path("f.json").read_text())["judgements"]}
+    assert found == {CHEAP: "standard", "init-1": "quick"}
+    entry = json.loads(Path("f.json").read_text())["judgements"][-1]
+    assert entry["statement"]
+    assert entry["map"]
+    assert {"section", "tier", "budget_seconds", "seconds", "history"} <= set(entry)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--fresh-seeds", "--first-seed", "5"], "give one of them"),
+        (["--repeat", "0"], "--repeat 0"),
+        (["--repeat", "2", "--report"], "--report is about one run"),
+        (["--tier", "standrad"], "did you mean 'standard'"),
+        (["--profile", "standrad"], "did you mean 'standard'"),
+        ([CHEAP, "--tier", "full"], "rests on tier full"),
+        (["--first-seed", "-1"], "first_seed=-1"),
+        (["--run", "gone", "--fresh-seeds"], "--fresh-seeds says how to measure"),
+        (["--run", "gone", "--repeat", "2"], "--repeat says how to measure"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_is_measured(command, arguments, message):
+    done = command("claims", *arguments)
+    assert done.code == 2
+    assert message in done.err
+    assert not Path("runs").exists()
+
+
+def test_claims_are_listed_with_family_tier_and_budget(command):
+    done = command("list", "claims")
+    (claim,) = select(load_catalogue(), [CHEAP])
+    (row,) = [line for line in done.out.splitlines() if line.startswith(f"{CHEAP} ")]
+    assert row.split()[1:5] == [claim.family, claim.tier, f"{claim.budget_seconds:g}", claim.registered]
+
+
 def judgement(verdict: str, registered: str) -> Judgement:
     return Judgement("x", verdict, registered, "theory", "standard", "s", 1.0, Interval(0.0, 2.0), 3, "1")
 

@@ -131,6 +131,33 @@ def test_a_verdict_shows_what_it_rests_on(tmp_path):
     assert "p = 0.004" in row
 
 
+def test_a_claim_shows_its_map_its_controls_its_tier_and_what_it_took(tmp_path):
+    case = {"init": "normal-0.01", "activation": "relu", "norm": "none", "dtype": "float64", "batch_size": 128}
+    case |= {"width": 256, "depth": 50, "draws": "generator"}
+    measured = record("init_scale", case, [("forward_rate", 0.0128)])
+    lost = Finding("refuted", 0.5, Interval(0.4, 0.6), 3)
+    depends = judgement(
+        verdict="setting-dependent",
+        settings={"float64": judgement().settings["float64"], "float32": lost, "aside": lost},
+        primary=frozenset({"float64", "float32"}),
+        section="Why deep networks were hard to train",
+        tier="full",
+        history="refuted until 2026: the seeds were too few",
+    )
+    other = judgement(id="gone-9", section="Elsewhere")
+    page = page_of(tmp_path, write_run(tmp_path / "run", [measured]), judgements=[depends, other])
+    chips = [" ".join(li["text"].split()) for li in page.all("li")]
+    for chip in ("✓ supported float64", "✗ refuted float32", "control ✓ supported He keeps its scale"):
+        assert chip in chips
+    assert "✗ refuted aside" not in chips
+    text = page.text()
+    assert "theory claim, rests on tier full: deep evidence" in text
+    assert "took 1.5 s of a budget of 30 s" in text
+    assert "Registered before. refuted until 2026: the seeds were too few" in text
+    headings = [" ".join(th["text"].split()) for th in page.all("th")]
+    assert "Why deep networks were hard to train" in headings
+
+
 def test_without_judgements_there_is_no_verdict_section(tmp_path):
     page = page_of(tmp_path, write_run(tmp_path / "run", [layer_record(1.0)]))
     assert "Verdicts" not in page.headings()
@@ -243,7 +270,7 @@ def test_a_run_made_for_claims_is_reproduced_by_claims(tmp_path):
     assert "ics-bench claims init-1 --profile standard --report" in page_of(tmp_path, run).text()
     fresh = write_run(tmp_path / "fresh", [layer_record(1.0)], claims=["init-1"], first_seed=5000)
     text = Page(write_report([fresh], tmp_path / "fresh-out")).text()
-    assert "ics-bench claims" not in text
+    assert "ics-bench claims init-1 --profile standard --first-seed 5000 --report" in text
     assert "first_seed=5000" in text
 
 

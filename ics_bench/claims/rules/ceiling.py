@@ -13,6 +13,8 @@ from scipy import special
 
 from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.finding import Finding, MissingEvidenceError, SettingVerdict
+from ics_bench.claims.rules.rule import Rule
+from ics_bench.claims.rules.shortfall import off_by_decades
 from ics_bench.core import Measurement
 from ics_bench.stats import Interval, percentile_interval, resample_counts
 
@@ -20,7 +22,7 @@ _NO_RATE = -1
 
 
 @dataclass(frozen=True)
-class PrintedCeiling:
+class PrintedCeiling(Rule):
     """Supported where the largest rate that works is the printed one, to within a margin.
 
     A page that prints one usable rate a depth says two things: that this rate works, and that one much
@@ -69,7 +71,6 @@ class PrintedCeiling:
         Of the interval.
     """
 
-    roles: ClassVar[tuple[str, ...]] = ("subject",)
     tests: ClassVar[bool] = True
 
     printed: float
@@ -119,6 +120,10 @@ class PrintedCeiling:
             p=min(p.values()),
             warnings=(*ceiling.warnings, *self._notes(rates, observed, tops)),
         )
+
+    def shortfall(self, finding: Finding) -> float:
+        """Factor by which the printed rate is off."""
+        return off_by_decades(finding.effect)
 
     def _edges(self, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the brackets' ends in decades: one step below the lowest rate, the rates, and infinity."""

@@ -10,12 +10,15 @@ import numpy as np
 
 from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.finding import Finding, MissingEvidenceError, SettingVerdict
-from ics_bench.claims.rules.paired import Better, Scale, advantages, check_paired, unit_of
+from ics_bench.claims.rules.effect import Better, Scale, unit_of
+from ics_bench.claims.rules.paired import advantages, check_paired
+from ics_bench.claims.rules.rule import Rule
+from ics_bench.claims.rules.shortfall import share_of_band
 from ics_bench.stats import exceeds_margin, t_interval, tost
 
 
 @dataclass(frozen=True)
-class Equivalent:
+class Equivalent(Rule):
     """Supported by two one-sided tests within the margin, refuted by a sign-flip test beyond it.
 
     Refuting looks at both sides, so each of its two tests runs at half of ``alpha``.
@@ -71,3 +74,7 @@ class Equivalent:
             interval_kind=f"{100 * (1 - 2 * self.alpha):g} % of the mean",
             p=min(inside, beyond),
         )
+
+    def shortfall(self, finding: Finding) -> float:
+        """Share of the margin that the difference takes up."""
+        return share_of_band(finding.effect, -self.margin, self.margin)

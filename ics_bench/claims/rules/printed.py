@@ -9,11 +9,13 @@ from typing import ClassVar
 
 from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.finding import Finding
+from ics_bench.claims.rules.rule import Rule
+from ics_bench.claims.rules.shortfall import off_by_decades
 from ics_bench.stats import Interval
 
 
 @dataclass(frozen=True)
-class PrintedNumber:
+class PrintedNumber(Rule):
     """Supported where the run gives the printed number up to its printed digits, refuted otherwise.
 
     The run has one outcome, so there is nothing to estimate: the interval is that outcome. The effect
@@ -29,7 +31,6 @@ class PrintedNumber:
         Half a unit of the last printed digit, relative.
     """
 
-    roles: ClassVar[tuple[str, ...]] = ("subject",)
     tests: ClassVar[bool] = False
 
     metric: str
@@ -62,6 +63,10 @@ class PrintedNumber:
             interval_kind="deterministic",
             warnings=item.warnings,
         )
+
+    def shortfall(self, finding: Finding) -> float:
+        """Factor by which the printed number is off."""
+        return off_by_decades(finding.effect)
 
 
 def _decades(measured: float, printed: float) -> float:

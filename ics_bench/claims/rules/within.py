@@ -9,11 +9,13 @@ from typing import ClassVar
 
 from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.finding import Finding, MissingEvidenceError, SettingVerdict
+from ics_bench.claims.rules.rule import Rule
+from ics_bench.claims.rules.shortfall import bounded, share_of_band, short_of
 from ics_bench.stats import Interval, t_interval
 
 
 @dataclass(frozen=True)
-class Within:
+class Within(Rule):
     """Supported where the 95 % interval of the mean over seeds lies in the band, refuted where outside.
 
     Straddling an edge is inconclusive, so that more seeds decide. A seed without a finite value keeps
@@ -33,7 +35,6 @@ class Within:
         The band itself, open where one of them is absent. Instead of ``expected``.
     """
 
-    roles: ClassVar[tuple[str, ...]] = ("subject",)
     tests: ClassVar[bool] = False
 
     metric: str
@@ -92,6 +93,18 @@ class Within:
             interval_kind="95 % of the mean over seeds",
             warnings=tuple(dict.fromkeys(text for item in found.values() for text in item.warnings)),
         )
+
+    def shortfall(self, finding: Finding) -> float:
+        """Share of the tolerance that is used up; with one bound, the factor by which it is missed."""
+        low, high = self.band
+        if math.isfinite(low) and math.isfinite(high):
+            return share_of_band(finding.effect, low, high)
+        bound, upper = (high, True) if math.isfinite(high) else (low, False)
+        if bound > 0 and finding.effect >= 0:
+            ratio = finding.effect / bound
+            return bounded(ratio if upper else math.inf if ratio == 0 else 1.0 / ratio)
+        beyond = bound - finding.effect if upper else finding.effect - bound
+        return short_of(Finding(finding.verdict, effect=beyond))
 
     def _target(self) -> str:
         if self.expected is not None and self.relative_tolerance is not None:

@@ -1,0 +1,36 @@
+"""The number by which a claim is followed over commits."""
+
+from __future__ import annotations
+
+from ics_bench.claims.claim import Claim
+from ics_bench.claims.evidence import Arm, Evidence
+from ics_bench.claims.rules.shortfall import bounded
+
+
+def tracked_arms(claim: Claim) -> tuple[Arm, ...]:
+    """Arms of the headline setting, the first primary one: all that is measured to follow a claim."""
+    return tuple(dict.fromkeys(claim.primary[0].arms.values()))
+
+
+def tracked_value(claim: Claim, evidence: Evidence, seeds: int) -> float:
+    """Express how the headline setting stands to the registered verdict: finite, positive, lower is better.
+
+    The rule's own `shortfall`, which falls as the claim holds by more; where the claim is registered as
+    refuted, its reciprocal, which falls as the claim fails by more. It follows the effect and judges
+    nothing: a few seeds are enough for it.
+
+    Parameters
+    ----------
+    claim : Claim
+    evidence : Evidence
+    seeds : int
+        At least this many in each arm.
+
+    Raises
+    ------
+    MissingEvidenceError
+        Where the setting has no effect to follow, such as a mean over a diverged replica.
+    """
+    setting = claim.primary[0]
+    short = bounded(setting.rule.shortfall(setting.rule.find(evidence, setting.arms, seeds)))
+    return bounded(1.0 / short) if claim.registered == "refuted" else short

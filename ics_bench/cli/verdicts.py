@@ -1,0 +1,149 @@
+"""Judgements in the terminal and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ics_bench.cli.text import cell, printable, table
+from ics_bench.core.text import count, encode_number
+from ics_bench.results.files import write_file
+
+if TYPE_CHECKING:
+    from ics_bench.claims import Claim, Judgement
+    from ics_bench.claims.repetition import Repetition
+
+STATEMENT_WIDTH = 48
+
+NOTES_SHOWN = 4
+"""Warnings of a claim that the terminal shows; what decided comes first."""
+
+COLUMNS = ("claim", "statement", "verdict", "registered", "effect", "n", "tier", "budget s", "took s", "warnings")
+
+
+def verdict_table(judgements: Sequence[Judgement], catalogue: Sequence[Claim], seconds: Mapping[str, float]) -> str:
+    """Lay judgements out under the headings of their sections, with their maps and warnings below.
+
+    Parameters
+    ----------
+    judgements : sequence of Judgement
+    catalogue : sequence of Claim
+        For the statements.
+    seconds : mapping of str to float
+        What measuring each claim took, by id; 0 where nothing was measured for it.
+    """
+    statements = {claim.id: claim.statement for claim in catalogue}
+    rows = [
+        (
+            j.id,
+            _short(statements.get(j.id, "")),
+            j.verdict,
+            j.registered,
+            effect_text(j),
+            j.n,
+            j.tier,
+            round(j.budget_seconds) if math.isfinite(j.budget_seconds) else None,
+            round(seconds[j.id], 1) if seconds.get(j.id) else None,
+            len(j.warnings),
+        )
+        for j in judgements
+    ]
+    lines = table(COLUMNS, rows).split("\n")
+    head, body = lines[: len(lines) - len(rows)], lines[len(lines) - len(rows) :]
+    for section, group in groupby(zip(judgements, body, strict=True), key=lambda pair: pair[0].section):
+        head += ["", printable(section), *(line for _, line in group)]
+    return "\n".join([*head, "", *_maps(judgements), *_notes(judgements), _balance(judgements)])
+
+
+def effect_text(judgement: Judgement) -> str | None:
+    """Write the effect of the headline setting with its interval and unit."""
+    if not judgement.n:
+        return None
+    low, high = judgement.interval
+    parts = [cell(judgement.effect)]
+    if not (math.isnan(low) or low == high):
+        parts.append(f"[{cell(low)}, {cell(high)}]")
+    return " ".join([*parts, *([judgement.unit] if judgement.unit != "1" else [])])
+
+
+def _maps(judgements: Sequence[Judgement]) -> list[str]:
+    """Name the settings on which verdicts depend."""
+    lines = []
+    for j in judgements:
+        verdicts = list(dict.fromkeys(j.map.values()))
+        if len(verdicts) > 1 or j.verdict == "setting-dependent":
+            parts = (
+                f"{verdict} in {', '.join(name for name, found in j.map.items() if found == verdict)}"
+                for verdict in verdicts
+            )
+            lines.append(f"{j.id}: {printable('; '.join(parts))}")
+    return ["by setting", *lines, ""] if lines else []
+
+
+def _notes(judgements: Sequence[Judgement]) -> list[str]:
+    notes = []
+    for j in judgements:
+        notes += [f"{j.id}: {printable(text)}" for text in j.warnings[:NOTES_SHOWN]]
+        if len(j.warnings) > NOTES_SHOWN:
+            notes.append(f"{j.id}: and {len(j.warnings) - NOTES_SHOWN} more, with --json FILE")
+    return ["warnings", *notes, ""] if notes else []
+
+
+def _balance(judgements: Sequence[Judgement]) -> str:
+    different = [j.id for j in judgements if not j.as_registered]
+    same = f"{len(judgements) - len(different)} of {count(len(judgements), 'verdict')} as registered"
+    return f"{same}; not: {', '.join(different)}" if different else same
+
+
+def repetition_table(repetition: Repetition) -> str:
+    """Lay out how often each claim's verdict came out again on fresh seeds."""
+    columns = ("claim", "registered", "commonest", "share commonest", "share registered", "verdicts")
+    rows = [
+        (r.id, r.registered, r.commonest, r.share_commonest, r.share_registered, _tally(r.verdicts))
+        for r in repetition.claims
+    ]
+    seeds = ", ".join(map(str, repetition.first_seeds))
+    return "\n".join(
+        [
+            table(columns, rows),
+            "",
+            f"{count(len(repetition.first_seeds), 'run')} on fresh seeds, from {seeds}",
+            f"{100 * repetition.share_registered:.1f} % of the verdicts are the registered ones",
+            f"{100 * repetition.share_agreeing:.1f} % of the pairs of runs agree on a verdict",
+        ]
+    )
+
+
+def _tally(verdicts: Sequence[str]) -> str:
+    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+
+
+def write_judgements(
+    path: Path, judgements: Sequence[Judgement], catalogue: Sequence[Claim], seconds: Mapping[str, float]
+) -> None:
+    """Write judgements as strict JSON, each with its statement and with what measuring it took."""
+    statements = {claim.id: claim.statement for claim in catalogue}
+    found = []
+    for j in judgements:
+        entry = {"statement": statements.get(j.id, ""), **j.to_dict()}
+        found.append({**entry, "seconds": encode_number(seconds[j.id]) if seconds.get(j.id) else None})
+    _write(path, {"schema": 1, "judgements": found})
+
+
+def write_repetition(path: Path, repetition: Repetition) -> None:
+    """Write the verdicts of every run, and how often they repeat, as strict JSON."""
+    _write(path, {"schema": 1, **repetition.to_dict()})
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    write_file(path, json.dumps(content, indent=1, allow_nan=False).encode())
+
+
+def _short(statement: str) -> str:
+    if len(statement) <= STATEMENT_WIDTH:
+        return statement
+    return f"{statement[: STATEMENT_WIDTH - 1].rstrip()}…"

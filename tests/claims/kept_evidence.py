@@ -1,0 +1,99 @@
+"""Kept evidence, and how a slice of it is measured again."""
+
+import math
+import random
+import subprocess
+from pathlib import Path
+
+import ics_bench
+from ics_bench.core.environment import differences, fingerprint
+from ics_bench.execution.perform import perform
+from ics_bench.execution.plan import Task
+from ics_bench.workloads import load_workload
+
+ROOT = Path(ics_bench.__file__).parents[1]
+
+CHEAP_SECONDS = 20.0
+"""A case that took no longer is cheap enough for every commit; where there is none, the cheapest one is taken."""
+
+TOLERANCE = 0.1
+"""Elsewhere a median must lie within what the seeds spanned, widened by this share of the median's size."""
+
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
+
+
+def revision():
+    """Name what is tested: the commit, or the version where there is no git."""
+    command = ["git", "rev-parse", "HEAD"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ics_bench.__version__
+
+
+def slice_of(run, salt, amount=2):
+    """Cheap measured cases of a run, drawn anew for every ``salt``."""
+    measured = sorted(run.measured, key=lambda record: record.seconds)
+    cheap = [record for record in measured if record.seconds <= CHEAP_SECONDS] or measured[:1]
+    return random.Random(salt).sample(cheap, min(amount, len(cheap)))
+
+
+def same_here(run):
+    """Whether bits must agree: the same packages on the same kind of processor."""
+    here = fingerprint()
+    there = run.environment
+    same = all(here["packages"].get(name) == there["packages"].get(name) for name in PACKAGES)
+    return same and here["cpu"] == there["cpu"] and not differences(there, here)
+
+
+def metrics_read(claims, record):
+    """Metrics that some claim reads from the case of a record."""
+    return {
+        metric
+        for claim in claims
+        for setting in (*claim.settings, *claim.controls)
+        for role, arm in setting.arms.items()
+        if arm.workload == record.workload and record.case.matches(**arm.pins)
+        for metric in setting.rule.metrics_of(role)
+    }
+
+
+def measure_again(record):
+    """Measure a case of kept evidence on the same seeds."""
+    version = load_workload(record.workload).version
+    assert record.version == version, f"{record.key} is evidence of another version than {version}; measure it again"
+    again = perform(Task(record.workload, record.version, record.case, record.seeds, "cpu"))
+    assert again.status == "measured", again.reason
+    return again
+
+
+def disagreements(kept, again, metrics, exact):
+    """List the metrics in which two records of a case differ by more than may be."""
+    found = []
+    for metric in sorted(metrics):
+        one, other = ({m.seed: m.value for m in record.measurements if m.metric == metric} for record in (kept, again))
+        if one.keys() != other.keys():
+            found.append(f"{metric}: seeds {sorted(one, key=str)} became {sorted(other, key=str)}")
+        elif exact or load_workload(kept.workload).metric(metric).kind == "exact":
+            found += [
+                f"{metric} of seed {s}: {one[s]!r} became {other[s]!r}" for s in one if not alike(one[s], other[s])
+            ]
+        elif not within(list(one.values()), list(other.values())):
+            found.append(f"{metric}: median {middle(one.values())} became {middle(other.values())}")
+    return found
+
+
+def alike(one, other):
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def middle(values):
+    """Upper median; NaN, a failure, is the largest."""
+    return sorted(values, key=lambda v: (math.isnan(v), v))[len(values) // 2]
+
+
+def within(kept, again):
+    centre, new = middle(kept), middle(again)
+    if not (math.isfinite(centre) and math.isfinite(new)):
+        return alike(centre, new)
+    finite = [v for v in kept if math.isfinite(v)]
+    room = TOLERANCE * abs(centre)
+    return min(finite) - room <= new <= max(finite) + room

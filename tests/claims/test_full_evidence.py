@@ -1,0 +1,108 @@
+"""Claims that rest on tier full: judged on the kept evidence, of which every commit measures another slice again."""
+
+import dataclasses
+import math
+
+import pytest
+from kept_evidence import ROOT, disagreements, measure_again, metrics_read, revision, same_here, slice_of
+
+from ics_bench.claims import judge_run, load_catalogue, select
+from ics_bench.core import Case, CaseRecord, Measurement
+from ics_bench.execution.executors import parse_executor
+from ics_bench.execution.plan import Settings
+from ics_bench.execution.session import start
+from ics_bench.results.run import Run
+
+FOLDER = ROOT / "reports" / "claims" / "full"
+CLAIMS = [claim for claim in load_catalogue() if claim.tier == "full"]
+
+
+@pytest.fixture(scope="module")
+def kept():
+    if not CLAIMS:
+        pytest.skip("no claim rests on tier full")
+    if not (FOLDER / "run.json").exists():
+        pytest.skip(f"not measured: {FOLDER.relative_to(ROOT)} holds no run")
+    run = Run.open(FOLDER)
+    assert run.profile == "full"
+    assert run.complete
+    assert run.settings["first_seed"] == 0
+    return run
+
+
+@pytest.fixture(scope="module")
+def judgements(kept):
+    return {j.id: j for j in judge_run(kept.measurements(), kept.profile, tuple(claim.id for claim in CLAIMS))}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_verdict_on_the_kept_evidence_is_the_registered_one(judgements, claim):
+    judgement = judgements[claim.id]
+    evidence = {name: (finding.verdict, finding.effect) for name, finding in judgement.settings.items()}
+    assert judgement.verdict == claim.registered, (evidence, judgement.warnings)
+    assert {finding.verdict for finding in judgement.controls.values()} <= {"supported"}
+
+
+def test_a_slice_that_changes_from_commit_to_commit_is_measured_again(kept):
+    exact = same_here(kept)
+    for record in slice_of(kept, revision()):
+        found = disagreements(record, measure_again(record), metrics_read(CLAIMS, record), exact)
+        assert not found, (record.key, found)
+
+
+CHEAP = "init-4"
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory):
+    """A run of a cheap claim, in the place of deep evidence."""
+    folder = tmp_path_factory.mktemp("kept") / "run"
+    with start(Settings(profile="standard", claims=(CHEAP,)), folder) as session:
+        return session.measure(parse_executor("inline"))
+
+
+def test_what_was_measured_here_agrees_to_the_bit_and_a_changed_number_does_not(stand_in):
+    assert same_here(stand_in)
+    claims = select(load_catalogue(), [CHEAP])
+    (record,) = slice_of(stand_in, "a", amount=1)
+    again = measure_again(record)
+    metrics = metrics_read(claims, record)
+    assert metrics == {"final_std"}
+    assert disagreements(record, again, metrics, exact=True) == []
+    moved = tuple(dataclasses.replace(m, value=math.nextafter(m.value, 0)) for m in record.measurements)
+    (found,) = disagreements(dataclasses.replace(record, measurements=moved), again, metrics, exact=True)
+    assert found.startswith("final_std of seed None")
+
+
+def test_the_slice_depends_on_the_commit(stand_in):
+    drawn = {tuple(record.key for record in slice_of(stand_in, f"commit {salt}")) for salt in range(30)}
+    assert len(drawn) > 3
+    assert slice_of(stand_in, "one") == slice_of(stand_in, "one")
+
+
+def test_evidence_of_another_version_is_not_compared(stand_in):
+    (record,) = slice_of(stand_in, "a", amount=1)
+    with pytest.raises(AssertionError, match="another version"):
+        measure_again(dataclasses.replace(record, version=record.version + 1))
+
+
+@pytest.mark.parametrize(
+    ("kept_values", "again", "agree"),
+    [
+        ([1.0, 2.0, 3.0], [1.5, 2.5, 2.9], True),
+        ([1.0, 2.0, 3.0], [3.1, 3.15, 4.0], True),  # 3 and a tenth of 2
+        ([1.0, 2.0, 3.0], [3.3, 3.4, 3.5], False),
+        ([1.0, math.inf, math.inf], [2.0, math.inf, math.inf], True),
+        ([1.0, 2.0, math.inf], [2.0, math.inf, math.inf], False),
+        ([1.0, math.nan, math.nan], [math.nan, math.nan, math.nan], True),
+        ([1.0, 2.0, 3.0], [math.nan, math.nan, math.nan], False),
+    ],
+)
+def test_on_another_machine_the_median_stays_within_the_spread(kept_values, again, agree):
+    def record(values):
+        case = Case.of(depth=1)
+        found = tuple(Measurement("init_scale", case, s, "forward_rate", v, "1") for s, v in enumerate(values))
+        return CaseRecord("init_scale", 1, case, tuple(range(len(values))), "measured", measurements=found)
+
+    found = disagreements(record(kept_values), record(again), {"forward_rate"}, exact=False)
+    assert (found == []) == agree
