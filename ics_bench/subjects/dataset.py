@@ -14,10 +14,13 @@ class Dataset:
     Parameters
     ----------
     x, y : Tensor
-        Training inputs ``(N, *features)`` in float32 and labels ``(N,)`` in int64.
+        Training inputs ``(N, *features)`` in float32 and labels ``(N,)`` in int64; or tokens ``(N, T)`` in
+        int64 and a label for each, ``(N, T)``, of which -100 stands for none; or, for regression, inputs
+        and targets ``(N, D)`` in float32.
     x_test, y_test : Tensor
         Held-out samples, in the same form.
     num_classes : int
+        Outputs of a net for these data: classes, or D.
     """
 
     x: torch.Tensor

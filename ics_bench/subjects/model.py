@@ -11,6 +11,7 @@ from torch import nn
 
 from ics_bench.core.errors import UsageError
 from ics_bench.subjects import ARCHITECTURES
+from ics_bench.subjects.norm import hidden_layers, normalize_weights
 
 
 def build_model(name: str, **options: Any) -> nn.Module:
@@ -24,7 +25,8 @@ def build_model(name: str, **options: Any) -> nn.Module:
         ``in_features``, ``num_classes``, ``depth``, ``width``, ``norm_layer``, ``initialize``,
         ``generator``, ... A factory gets those that its signature names, or all with ``**options``.
         One that takes no ``generator`` draws from torch's global one, which is seeded for it and put
-        back afterwards.
+        back afterwards. A norm of weights is applied here, to all `hidden_layers`, once the model has its
+        initial weights.
 
     Raises
     ------
@@ -41,8 +43,10 @@ def build_model(name: str, **options: Any) -> nn.Module:
             model = factory(**accepted)
         except Exception as error:
             raise UsageError(f"model {name!r}: building it with {sorted(accepted)} raised {error!r}") from error
-    if not isinstance(model, nn.Module):
-        raise UsageError(f"model {name!r}: it returned {type(model).__name__}, not a torch.nn.Module")
+        if not isinstance(model, nn.Module):
+            raise UsageError(f"model {name!r}: it returned {type(model).__name__}, not a torch.nn.Module")
+        if "norm_layer" in accepted:
+            normalize_weights(hidden_layers(model), accepted["norm_layer"])
     return model
 
 

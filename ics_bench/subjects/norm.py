@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.parametrize import is_parametrized
 
 from ics_bench.core.errors import UsageError
 from ics_bench.subjects import NORMS
 
 NormLayer = Callable[[int], nn.Module]
+Reparametrize = Callable[[nn.Module], None]
 
 DEFAULT_SHAPE = (4, 8)
 """Input for trying a norm on where no case names a width."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfWeights:
+    """A ``norm_layer`` that leaves activations alone, for a norm that acts on the weights before them.
+
+    Parameters
+    ----------
+    reparametrize : callable
+        ``reparametrize(layer) -> None`` replaces the weight of a linear or convolutional layer by a function
+        of new parameters, with `torch.nn.utils.parametrize`. A factory of anyone's that has an attribute of
+        this name is such a norm.
+    """
+
+    reparametrize: Reparametrize
+
+    def __call__(self, num_features: int) -> nn.Module:
+        """Return the identity."""
+        del num_features
+        return nn.Identity()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +64,29 @@ class Norm:
     source: str
     needs_spatial: bool = False
     uses_batch: bool = False
+
+    @property
+    def acts_on_weights(self) -> bool:
+        """Whether there is no layer to apply: see `OfWeights`."""
+        return hasattr(self.build, "reparametrize")
+
+
+def hidden_layers(model: nn.Module) -> list[nn.Module]:
+    """Linear and convolutional layers of a model but the last that it registers, its output layer."""
+    return [module for module in model.modules() if isinstance(module, nn.Linear | _ConvNd)][:-1]
+
+
+def normalize_weights(layers: Iterable[nn.Module], norm_layer: NormLayer) -> None:
+    """Reparametrize layers that hold their initial weights, if ``norm_layer`` is a norm of weights.
+
+    A layer whose weight is parametrized already, by the model's author, is left as it is.
+    """
+    reparametrize: Reparametrize | None = getattr(norm_layer, "reparametrize", None)
+    if reparametrize is None:
+        return
+    for layer in layers:
+        if not is_parametrized(layer, "weight"):
+            reparametrize(layer)
 
 
 def load_norm(name: str) -> Norm:
@@ -114,6 +160,10 @@ def check_factory(name: str, build: NormLayer, shape: tuple[int, ...] = DEFAULT_
                 f"norm {name!r}: called with num_features={num_features}, it returned {type(module).__name__}, "
                 "not a torch.nn.Module"
             )
+        try:
+            normalize_weights([nn.Linear(num_features, num_features)], build)
+        except Exception as error:
+            raise UsageError(f"norm {name!r}: reparametrizing a linear layer raised {error!r}") from error
         try:
             with torch.no_grad():
                 y = module(x)
