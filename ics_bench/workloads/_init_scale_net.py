@@ -19,7 +19,7 @@ from ics_bench.probes.saturation import BOUNDED, saturated_fraction
 from ics_bench.subjects import INITIALIZERS
 from ics_bench.subjects.initializers import Initializer, fans
 from ics_bench.subjects.mlp import Hidden
-from ics_bench.subjects.norm import load_norm
+from ics_bench.subjects.norm import load_norm, normalize_weights
 
 PAGE_SEED = 42
 PAGE_ORDER = ("normal-0.01", "normal-1", "he")
@@ -97,6 +97,7 @@ def _observe(case: Case, streams: Streams, page: bool, device: torch.device) -> 
         weights = torch.Generator().manual_seed(streams.weights)
         for layer in layers:
             initialize(layer.linear, weights)
+        normalize_weights((layer.linear for layer in layers), load_norm(case.text("norm")).build)
         x = _normal(shape, streams.inputs)
     cotangent = _normal(shape, streams.cotangent)
     gain, bias_variance = _scales(layer.linear for layer in layers)

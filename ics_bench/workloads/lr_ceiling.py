@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Workload
-from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS
+from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS, OPTIMIZERS
+from ics_bench.workloads._problem import no_positions, not_taken, problem_of
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from ics_bench.subjects.dataset import Dataset
-    from ics_bench.subjects.initializers import Initializer
     from ics_bench.training import Problem
     from ics_bench.training.ceilings import Ceiling, CeilingSearch, Question, TrainReplicas
 
@@ -21,15 +18,6 @@ STEPS = 200
 BATCH_SIZE = 128
 TARGET = 0.9
 CHECK_EVERY = 10
-OPTIONS = {
-    "norm": "norm_layer",
-    "depth": "depth",
-    "width": "width",
-    "norm_position": "norm_position",
-    "init": "initialize",
-}
-"""Axes that reach a model as options of its factory."""
-
 DIVERGENCE_FACTOR = 10.0
 BISECTIONS = 3
 
@@ -60,6 +48,15 @@ class LearningRateCeiling(Workload):
         ),
         Metric("outcome_stable", "1", "neutral", "seeded", "share of the tested rates that are stable", headline=False),
         Metric("outcome_trainable", "1", "neutral", "seeded", "share of the tested rates that train", headline=False),
+        Metric("own_stable_ceiling", "1", "higher", "seeded", "highest rate stable for this seed", headline=False),
+        Metric(
+            "own_trainable_ceiling",
+            "1",
+            "higher",
+            "seeded",
+            "highest rate that trains this seed",
+            headline=False,
+        ),
         Metric("blocks", "block", "neutral", "exact", "residual blocks among the layers of depth", headline=False),
         Metric("replica_steps", "step", "neutral", "exact", "optimizer steps that the search took", headline=False),
     )
@@ -88,9 +85,7 @@ class LearningRateCeiling(Workload):
             ("before", "after"),
             choices=("before", "after"),
         ),
-        Axis(
-            "optimizer", "update rule", ("sgd",), (), ("sgd", "momentum", "adam"), choices=("sgd", "momentum", "adam")
-        ),
+        Axis("optimizer", "update rule", ("sgd",), (), ("sgd", "momentum", "adam"), registry=OPTIMIZERS),
         Axis("init", "weight initializer", ("he",), registry=INITIALIZERS),
         Axis("width", "features of a hidden layer", (64,), minimum=1),
         Axis("data", "training data", ("digits",), registry=DATASETS),
@@ -135,11 +130,7 @@ class LearningRateCeiling(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        from ics_bench.subjects.norm import load_norm
-
-        if load_norm(case.text("norm")).needs_spatial:
-            return f"{case['norm']} norm averages over positions; a perceptron's features have none"
-        return None
+        return no_positions(case)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Search the ceilings on the seeds, tune the rate on others, and score it on the seeds."""
@@ -153,7 +144,7 @@ class LearningRateCeiling(Workload):
         trainer = Trainer(problem, recipe)
         search = CeilingSearch(trainer.train, seeds, STEPS)
         ceilings = search.run(BISECTIONS)
-        warnings = [*trainer.warnings, *_not_taken(case)]
+        warnings = [*trainer.warnings, *not_taken(case)]
         for question in QUESTIONS:
             yield self._ceiling(case, search, question, ceilings[question], warnings)
         yield from self._outcomes(case, search)
@@ -163,30 +154,7 @@ class LearningRateCeiling(Workload):
 
     def problem(self, case: Case, device: str) -> Problem:
         """Build the training problem of a case: its data, its model by seed, its order by seed."""
-        import torch
-
-        from ics_bench.subjects.model import build_model
-        from ics_bench.subjects.norm import load_norm
-        from ics_bench.training import Problem
-
-        data: Dataset = cast("Callable[[], Dataset]", DATASETS.load(case.text("data")))()
-        initialize = cast("Initializer", INITIALIZERS.load(case.text("init")))
-        norm_layer = load_norm(case.text("norm")).build
-
-        def build(seed: int) -> nn.Module:
-            return build_model(
-                case.text("architecture"),
-                in_features=data.x.shape[1],
-                num_classes=data.num_classes,
-                depth=case.integer("depth"),
-                width=case.integer("width"),
-                norm_layer=norm_layer,
-                norm_position=case.text("norm_position"),
-                initialize=initialize,
-                generator=torch.Generator().manual_seed(self.seed_for(case, seed, "weights")),
-            )
-
-        return Problem(data.x.to(device), data.y.to(device), build, lambda seed: self.seed_for(case, seed, "order"))
+        return problem_of(self, case, device)
 
     def _ceiling(
         self, case: Case, search: CeilingSearch, question: Question, ceiling: Ceiling, warnings: Sequence[str]
@@ -211,6 +179,8 @@ class LearningRateCeiling(Workload):
                 succeeded = [float(bool(row[place])) for row in table]
                 curve = Curve(tuple(rates), tuple(succeeded), "learning_rate")
                 yield self.measurement(case, seed, f"outcome_{question}", sum(succeeded) / len(succeeded), curve)
+                own = max((rate for rate, won in zip(rates, succeeded, strict=True) if won), default=0.0)
+                yield self.measurement(case, seed, f"own_{question}_ceiling", own)
 
     def _best(
         self, case: Case, search: CeilingSearch, ceiling: float, train_replicas: TrainReplicas, warnings: Sequence[str]
@@ -237,16 +207,6 @@ class LearningRateCeiling(Workload):
             yield self.measurement(
                 case, trajectory.replica.seed, "steps_to_target", trajectory.reached_at, curve, warnings
             )
-
-
-def _not_taken(case: Case) -> Iterator[str]:
-    """Warn of axes that a model of the user's does not take: its arms along them are one net."""
-    from ics_bench.subjects.model import ignored_options
-
-    ignored = ignored_options(case.text("architecture"), OPTIONS.values())
-    for axis, option in OPTIONS.items():
-        if option in ignored:
-            yield f"the model takes no {option}: cases that differ in {axis} alone are one net"
 
 
 def _share(outcomes: Sequence[bool | None]) -> float:

@@ -37,6 +37,10 @@ class Module(Provider):
             return "the identity moves no bytes: the copy itself is its ceiling"
         import torch
 
+        from ics_bench.subjects.norm import load_norm
+
+        if load_norm(problem.norm).acts_on_weights:
+            return f"norm {problem.norm!r} acts on weights: there is no layer to time"
         small = (2, problem.num_features, *(3 for _ in problem.shape[2:]))
         try:
             layer = _build(problem, problem.num_features)

@@ -1,0 +1,245 @@
+"""How deep the systems of each era train: on real data, in one shared budget, at each one's best learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Workload
+from ics_bench.subjects import DATASETS, INITIALIZERS
+from ics_bench.workloads._eras_systems import CHANNELS, PERCEPTRON_WIDTH, SYSTEMS
+from ics_bench.workloads._problem import load_data
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ics_bench.subjects.initializers import Initializer
+    from ics_bench.training import Problem, Recipe
+    from ics_bench.workloads._eras_tuning import Outcomes
+
+STEPS = 200
+BATCH_SIZE = 64
+TARGET = 0.8
+CHECK_EVERY = 10
+DIVERGENCE_FACTOR = 10.0
+
+SPACING = 0.5
+"""Decades between the rates of the grid."""
+
+RATES = tuple(10.0 ** (half_decades / 2) for half_decades in range(-6, 3))
+"""Nine half-decade rates, 1e-3 … 10, the same for every system."""
+
+TUNING_SEEDS = (-1, -2, -3)
+"""No user's seed is negative."""
+
+LADDERS: dict[str, int] = {}
+SINGLE: dict[int, tuple[str, ...]] = {}
+DEEPEST: tuple[str, ...] = ()
+
+PRETRAINING_STEPS = 300
+GAUSSIAN_RATE = 0.03
+BINARY_RATE = 0.3
+
+
+class Eras(Workload):
+    """A replica trains for 120 steps of 32 samples by SGD at a constant rate.
+
+    It *trains* if its accuracy on the training set, in evaluation mode, checked every ten steps, is at
+    least .8 at two checks running. A system's rate at a depth is, of nine half-decade rates, the one with
+    the fewest median steps on three tuning seeds; where none has a finite median, the one with the most
+    successes among them, then the lowest loss at the end.
+    """
+
+    name = "eras"
+    version = 1
+    summary = "how deep the systems of each era train, and how quickly, at each one's best rate"
+    metrics: ClassVar = (
+        Metric("trained", "1", "higher", "seeded", "1 where the target is reached at the system's rate, else 0"),
+        Metric(
+            "steps_to_target",
+            "step",
+            "lower",
+            "seeded",
+            "steps to the target at the system's rate; its curve is the loss",
+            smallest_effect=CHECK_EVERY,
+            asv_ceiling=STEPS + CHECK_EVERY,
+        ),
+        Metric("feasible_depth", "layer", "higher", "seeded", "deepest net of the ladder that trains; 0 where none"),
+        Metric("rate_width", "decade", "higher", "seeded", "rates of the grid that train, times their spacing"),
+        Metric("best_learning_rate", "1", "neutral", "seeded", "the system's rate, from tuning seeds", headline=False),
+        Metric("flops_per_step", "FLOP", "neutral", "exact", "of the matrix products of one step", headline=False),
+        Metric("replica_steps", "step", "neutral", "exact", "optimizer steps that the case took", headline=False),
+    )
+    axes: ClassVar = (
+        Axis(
+            "system",
+            "a net with its initialization and its tricks",
+            ("tanh_xavier", "resnet_batch"),
+            tuple(SYSTEMS),
+            choices=tuple(SYSTEMS),
+        ),
+        Axis(
+            "depth",
+            "weight matrices on the longest path, output layer included",
+            (8,),
+            (8, 19, 20),
+            (8, 19, 20, 56, 152),
+            minimum=2,
+        ),
+        Axis("depths", "this depth alone, or the system's shallower ones too", ("one",), choices=("one", "ladder")),
+        Axis("rates", "rates that the seeds train at: the best, or every one", ("best",), choices=("best", "every")),
+        Axis("data", "training data", ("digits",), registry=DATASETS),
+    )
+    seeds: ClassVar[Mapping[Profile, int]] = {"quick": 2, "standard": 11, "full": 11}
+    paired = ("system", "depths", "rates")
+    recipe: ClassVar = {
+        "steps": STEPS,
+        "batch_size": BATCH_SIZE,
+        "target": TARGET,
+        "check_every": CHECK_EVERY,
+        "divergence_factor": DIVERGENCE_FACTOR,
+        "perceptron_width": PERCEPTRON_WIDTH,
+        "channels": CHANNELS,
+        "tuning_seeds": len(TUNING_SEEDS),
+        "pretraining_steps": PRETRAINING_STEPS,
+        "gaussian_rate": GAUSSIAN_RATE,
+        "binary_rate": BINARY_RATE,
+    }
+    flush_denormal = True
+
+    def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
+        """Add to the nets of depth 8 the ladders and the deep nets that the claims compare."""
+        if profile == "quick":
+            return ()
+        wanted = [_case(system, depth, depths="ladder") for system, depth in LADDERS.items()]
+        wanted += [_case(system, depth) for depth, systems in SINGLE.items() for system in systems]
+        wanted += [_case(system, 19, rates="every") for system in ("vgg_default", "vgg_he", "vgg_staged", "vgg_batch")]
+        if profile == "full":
+            wanted += [_case(system, 152) for system in DEEPEST]
+        return tuple(wanted)
+
+    def includes(self, case: Case) -> bool:
+        """Leave out depths that a system's architecture does not have."""
+        return SYSTEMS[case.text("system")].has_depth(case.integer("depth"))
+
+    def skip(self, case: Case, device: str) -> str | None:
+        """Leave out convolutional nets on data that are no square images."""
+        del device
+        if case["data"] != "digits" and SYSTEMS[case.text("system")].convolutional:
+            features = load_data(case).x.shape[1]
+            if math.isqrt(features) ** 2 != features:
+                return f"{case['system']} takes square images, and {case['data']} has {features} features"
+        return None
+
+    def applies(self, metric: str, case: Case) -> bool:
+        """A feasible depth needs the shallower nets, a width every rate."""
+        if metric == "feasible_depth":
+            return case["depths"] == "ladder"
+        return metric != "rate_width" or case["rates"] == "every"
+
+    def cost(self, case: Case) -> float:
+        """Convolutions cost some ten times a perceptron's layers; a norm doubles them; every rate takes four times one."""
+        system, depth = SYSTEMS[case.text("system")], case.integer("depth")
+        layers = sum(system.ladder(depth)) if case["depths"] == "ladder" else depth
+        each = (10.0 if system.convolutional else 1.0) * (2.0 if system.norm != "none" else 1.0)
+        return layers * each * (4.0 if case["rates"] == "every" else 1.0)
+
+    def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
+        """Tune the rate at each depth on seeds of its own, then train the seeds."""
+        from ics_bench.workloads._eras_start import flops_per_step
+
+        system, deepest = SYSTEMS[case.text("system")], case.integer("depth")
+        depths = system.ladder(deepest) if case["depths"] == "ladder" else (deepest,)
+        found = {depth: self._at_depth(Case.of({**case, "depth": depth}), seeds, device) for depth in depths}
+        last = found[deepest]
+        spent = sum(outcomes.replica_steps for outcomes in found.values())
+        flops = flops_per_step(self.drawn(case, device), BATCH_SIZE, TUNING_SEEDS[0])
+        yield self.measurement(case, None, "best_learning_rate", last.rate, warnings=last.warnings)
+        yield self.measurement(case, None, "flops_per_step", flops)
+        yield self.measurement(case, None, "replica_steps", spent)
+        for seed in seeds:
+            best = last.at(last.rate, seed)
+            losses = best.losses[::CHECK_EVERY]
+            curve = Curve(tuple(float(i * CHECK_EVERY) for i in range(len(losses))), tuple(losses), "step")
+            yield self.measurement(case, seed, "trained", best.reached, warnings=last.warnings)
+            yield self.measurement(case, seed, "steps_to_target", best.reached_at, curve, last.warnings)
+            if case["rates"] == "every":
+                trains = tuple(float(last.at(rate, seed).reached) for rate in RATES)
+                width = Curve(RATES, trains, "learning_rate")
+                yield self.measurement(case, seed, "rate_width", SPACING * sum(trains), width)
+            if case["depths"] == "ladder":
+                trains = tuple(float(found[depth].at(found[depth].rate, seed).reached) for depth in depths)
+                feasible = max((depth for depth, success in zip(depths, trains, strict=True) if success), default=0)
+                by_depth = Curve(tuple(map(float, depths)), trains, "depth")
+                yield self.measurement(case, seed, "feasible_depth", feasible, by_depth)
+
+    def _at_depth(self, case: Case, seeds: Sequence[int], device: str) -> Outcomes:
+        """Train one depth: the rate on tuning seeds, then the seeds."""
+        from ics_bench.training import Trainer
+        from ics_bench.workloads._eras_tuning import outcomes_of
+
+        system = SYSTEMS[case.text("system")]
+        mode = "vmap" if system.runs_together else None
+        trainer = Trainer(self.problem(case, (*TUNING_SEEDS, *seeds), device), self.budget(case), mode=mode)
+        return outcomes_of(trainer, seeds, TUNING_SEEDS, RATES, every=case["rates"] == "every")
+
+    def budget(self, case: Case) -> Recipe:
+        """Return the supervised budget, the same for every system but the one that is given pre-training's steps."""
+        from ics_bench.training import Recipe
+
+        hidden = case.integer("depth") - 1
+        extra = hidden * PRETRAINING_STEPS if SYSTEMS[case.text("system")].same_steps else 0
+        return Recipe(STEPS + extra, BATCH_SIZE, TARGET, "sgd", CHECK_EVERY, DIVERGENCE_FACTOR)
+
+    def problem(self, case: Case, seeds: Sequence[int], device: str) -> Problem:
+        """Build the training problem of a system at a depth, its start for ``seeds`` included."""
+        from ics_bench.training import Trainer
+        from ics_bench.workloads._eras_start import Pretraining, pretrain_greedily, start_staged
+        from ics_bench.workloads._eras_tuning import tune
+
+        system, drawn = SYSTEMS[case.text("system")], self.drawn(case, device)
+        if system.start == "boltzmann":
+            pretraining = Pretraining(PRETRAINING_STEPS, BATCH_SIZE, GAUSSIAN_RATE, BINARY_RATE)
+            return replace(drawn, build=pretrain_greedily(drawn, seeds, pretraining).__getitem__)
+        if system.start == "staged" and case.integer("depth") > system.depths[0]:
+            shallow = self.drawn(Case.of({**case, "depth": system.depths[0]}), device)
+            recipe = self.budget(case)
+            rate, _, _ = tune(Trainer(shallow, recipe, mode="vmap"), TUNING_SEEDS, RATES)
+            return replace(drawn, build=start_staged(shallow, drawn, recipe, seeds, rate).__getitem__)
+        return drawn
+
+    def drawn(self, case: Case, device: str) -> Problem:
+        """Build the training problem of a system at a depth, from the weights that its initializer draws."""
+        import torch
+
+        from ics_bench.subjects.model import build_model
+        from ics_bench.subjects.norm import load_norm
+        from ics_bench.training import Problem
+
+        system, data = SYSTEMS[case.text("system")], load_data(case)
+        initialize = cast("Initializer", INITIALIZERS.load(system.init))
+        norm_layer = load_norm(system.norm).build
+
+        def build(seed: int) -> nn.Module:
+            return build_model(
+                system.architecture,
+                in_features=data.x.shape[1],
+                num_classes=data.num_classes,
+                depth=case.integer("depth"),
+                width=system.width,
+                norm_layer=norm_layer,
+                initialize=initialize,
+                generator=torch.Generator().manual_seed(self.seed_for(case, seed, "weights")),
+                **system.options,
+            )
+
+        return Problem(data.x.to(device), data.y.to(device), build, lambda seed: self.seed_for(case, seed, "order"))
+
+
+def _case(system: str, depth: int, depths: str = "one", rates: str = "best") -> Case:
+    return Case.of(system=system, depth=depth, depths=depths, rates=rates, data="digits")
+
+
+WORKLOAD = Eras()
