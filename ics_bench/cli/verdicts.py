@@ -36,6 +36,8 @@ def verdict_table(judgements: Sequence[Judgement], catalogue: Sequence[Claim], s
     seconds : mapping of str to float
         What measuring each claim took, by id; 0 where nothing was measured for it.
     """
+    sections = list(dict.fromkeys(j.section for j in judgements))
+    judgements = sorted(judgements, key=lambda j: sections.index(j.section))
     statements = {claim.id: claim.statement for claim in catalogue}
     rows = [
         (
@@ -77,7 +79,7 @@ def _maps(judgements: Sequence[Judgement]) -> list[str]:
         verdicts = list(dict.fromkeys(j.map.values()))
         if len(verdicts) > 1 or j.verdict == "setting-dependent":
             parts = (
-                f"{verdict} in {', '.join(name for name, found in j.map.items() if found == verdict)}"
+                f"{verdict} in {', '.join(repr(name) for name, found in j.map.items() if found == verdict)}"
                 for verdict in verdicts
             )
             lines.append(f"{j.id}: {printable('; '.join(parts))}")

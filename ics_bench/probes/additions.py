@@ -92,7 +92,11 @@ class _Tracer(TorchFunctionMode):
         if self.depth or not isinstance(result, torch.Tensor) or not operands:
             return result
         self._held += [result, *operands]
-        if getattr(func, "__name__", "") in _ADDITIONS and len(operands) == 2 and operands[0].shape == operands[1].shape:
+        if (
+            getattr(func, "__name__", "") in _ADDITIONS
+            and len(operands) == 2
+            and operands[0].shape == operands[1].shape
+        ):
             for operand in operands:
                 self._consumed(operand, "addition")
             node = _Node(inputs=(self._maker(operands[0]), self._maker(operands[1])))

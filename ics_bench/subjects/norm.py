@@ -73,7 +73,8 @@ class Norm:
 
 def hidden_layers(model: nn.Module) -> list[nn.Module]:
     """Linear and convolutional layers of a model but the last that it registers, its output layer."""
-    return [module for module in model.modules() if isinstance(module, nn.Linear | _ConvNd)][:-1]
+    found: list[nn.Module] = [module for module in model.modules() if isinstance(module, nn.Linear | _ConvNd)]
+    return found[:-1]
 
 
 def normalize_weights(layers: Iterable[nn.Module], norm_layer: NormLayer) -> None:

@@ -51,7 +51,7 @@ class Scales:
 
     @classmethod
     def deepnorm(cls, blocks: int) -> Scales:
-        """α = (2M)^¼ and β = (8M)^−¼ for a decoder of M blocks (Wang et al. 2022, arXiv:2203.00555, table of fig. 2)."""
+        """α = (2M)^¼ and β = (8M)^−¼ for a decoder of M blocks (Wang et al. 2022, arXiv:2203.00555, figure 2)."""
         return cls(skip=(2 * blocks) ** 0.25, gain=(8 * blocks) ** -0.25)
 
 
@@ -72,7 +72,7 @@ class Attention(nn.Module):
         size = width // self.heads
         split = self.query_key_value(h).reshape(-1, self.length, 3, self.heads, size).permute(2, 0, 3, 1, 4)
         query, key, value = split[0], split[1], split[2]
-        # Written out: on a CPU, torch's fused attention has no rule for torch.func.vmap, and at these sizes gains nothing.
+        # Written out: on a CPU, torch's fused attention has no rule for torch.func.vmap.
         future = torch.ones(self.length, self.length, dtype=torch.bool, device=h.device).triu(1)
         scores = (query @ key.mT * size**-0.5).masked_fill(future, -torch.inf)
         mixed = scores.softmax(dim=-1) @ value
@@ -216,9 +216,8 @@ class Transformer(nn.Module):
         positions = torch.eye(self.length, dtype=torch.bool, device=device).expand(*x.shape, self.length)
         # Tokens as rows: linear layers and norms, alone or stacked over replicas, take (rows, features).
         rows = torch.cat((symbols, positions), dim=-1).to(dtype).flatten(-3, -2)
-        h = self.final(self.blocks(self.embedding(rows)))
-        logits: torch.Tensor = self.head(h)
-        return logits.unflatten(-2, x.shape[-2:])
+        logits: torch.Tensor = self.head(self.final(self.blocks(self.embedding(rows))))
+        return logits.reshape(*x.shape, self.num_symbols)
 
 
 def _initialize_thirds(fused: nn.Linear, initialize: Initializer, generator: torch.Generator) -> None:

@@ -12,6 +12,9 @@ PERCEPTRON_WIDTH = 64
 CHANNELS = 4
 """Channels of a convolutional net's first stage."""
 
+ALEXNET_CHANNELS = 8
+"""Half of its dense features are dropped in training, and VGG's four channels leave it too few."""
+
 
 BOTTLENECKS = (50, 101, 152)
 VGG_DEPTHS = (11, 13, 16, 19)
@@ -77,6 +80,8 @@ class System:
     @property
     def width(self) -> int:
         """Features of a hidden layer, or channels of the first stage."""
+        if self.architecture == "alexnet":
+            return ALEXNET_CHANNELS
         return CHANNELS if self.convolutional else PERCEPTRON_WIDTH
 
 
@@ -109,9 +114,9 @@ SYSTEMS: dict[str, System] = {
     "vgg_default": System("VGG, weights uniform in ±1/√fan_in", norm="none", init="default", **_VGG),
     "vgg_he": System("VGG, He's initialization (2015)", norm="none", init="he", **_VGG),
     "vgg_staged": System(
-        "VGG started from a trained VGG-11 (Simonyan & Zisserman 2015)",
+        "VGG, He's initialization, started from a trained VGG-11 (Simonyan & Zisserman 2015)",
         norm="none",
-        init="default",
+        init="he",
         start="staged",
         **_VGG,
     ),

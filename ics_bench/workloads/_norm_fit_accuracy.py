@@ -51,7 +51,7 @@ def accuracies(module: nn.Module, x: torch.Tensor, y: torch.Tensor, batch_size: 
         raise ValueError(f"batch_size={batch_size} exceeds the {len(x)} test samples")
     evaluated = module.eval()(x).argmax(-1)  # first: running statistics move in training mode
     module.train()
-    trained = torch.cat([module(batch).argmax(-1) for batch in x[:whole].split(batch_size)])
+    trained = torch.cat([module(batch).argmax(-1) for batch in torch.split(x[:whole], batch_size)])
     return Accuracies(
         _share_right(evaluated, y), _share_right(evaluated[:whole], y[:whole]), _share_right(trained, y[:whole])
     )

@@ -74,6 +74,20 @@ class ConstantRate(Workload):
     }
     flush_denormal = True
 
+    def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
+        """Beyond the quick profile, residual nets with the norm in the branch and behind the addition."""
+        if profile == "quick":
+            return ()
+        base = Case.of({**self.cases("quick")[0], "norm": "batch"})
+        perceptrons = [("residual", 50), ("residual_post", 50), ("residual_post", 5)]
+        convolutional = [("resnet", 32), ("resnet_post", 32), ("resnet_post", 8)]
+        small = {"width": 8, "batch_size": 32}
+        return tuple(
+            Case.of({**base, "architecture": name, "depth": depth, **size})
+            for nets, size in ((perceptrons, {}), (convolutional, small))
+            for name, depth in nets
+        )
+
     def cost(self, case: Case) -> float:
         """Grow with depth; a norm costs about as much as its linear layer."""
         return case.integer("depth") * (1.0 if case["norm"] == "none" else 2.0)

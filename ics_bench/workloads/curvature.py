@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from ics_bench.core import Axis, Case, Measurement, Metric, Profile, Workload
+from ics_bench.core import Axis, Case, Measurement, Metric, Profile, Scalar, Workload
 from ics_bench.core.metric import Better
 from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS, OPTIMIZERS
 from ics_bench.workloads._problem import no_positions
@@ -99,7 +99,8 @@ class Curvature(Workload):
         if profile != "standard":
             return ()
         base = self.cases("quick")[0]
-        return tuple(Case.of({**base, **c}) for c in ({"norm": "none", "width": 65}, {"norm": "layer", "depth": 10}))
+        extra: list[dict[str, Scalar]] = [{"norm": "none", "width": 65}, {"norm": "layer", "depth": 10}]
+        return tuple(Case.of({**base, **changes}) for changes in extra)
 
     def cost(self, case: Case) -> float:
         """Grow with the number of layers and the products each needs; a norm costs about as much as its layer."""

@@ -25,11 +25,13 @@ TARGET = 0.8
 CHECK_EVERY = 10
 DIVERGENCE_FACTOR = 10.0
 
+OPTIMIZER = "momentum"
+
 SPACING = 0.5
 """Decades between the rates of the grid."""
 
-RATES = tuple(10.0 ** (half_decades / 2) for half_decades in range(-6, 3))
-"""Nine half-decade rates, 1e-3 … 10, the same for every system."""
+RATES = tuple(10.0 ** (half_decades / 2) for half_decades in range(-7, 1))
+"""Seven half-decade rates, 0.003 … 3, the same for every system."""
 
 TUNING_SEEDS = (-1, -2, -3)
 """No user's seed is negative."""
@@ -47,7 +49,7 @@ class Eras(Workload):
     """A replica trains for 120 steps of 32 samples by SGD at a constant rate.
 
     It *trains* if its accuracy on the training set, in evaluation mode, checked every ten steps, is at
-    least .8 at two checks running. A system's rate at a depth is, of nine half-decade rates, the one with
+    least .8 at two checks running. A system's rate at a depth is, of seven half-decade rates, the one with
     the fewest median steps on three tuning seeds; where none has a finite median, the one with the most
     successes among them, then the lowest loss at the end.
     """
@@ -191,7 +193,7 @@ class Eras(Workload):
 
         hidden = case.integer("depth") - 1
         extra = hidden * PRETRAINING_STEPS if SYSTEMS[case.text("system")].same_steps else 0
-        return Recipe(STEPS + extra, BATCH_SIZE, TARGET, "sgd", CHECK_EVERY, DIVERGENCE_FACTOR)
+        return Recipe(STEPS + extra, BATCH_SIZE, TARGET, OPTIMIZER, CHECK_EVERY, DIVERGENCE_FACTOR)
 
     def problem(self, case: Case, seeds: Sequence[int], device: str) -> Problem:
         """Build the training problem of a system at a depth, its start for ``seeds`` included."""

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from ics_bench.training import Observation, Problem, Recipe, Replica
 
-STEPS = 300
+STEPS = 200
 TARGET = 0.9
-CHECK_EVERY = 5
+CHECK_EVERY = 2
 DIVERGENCE_FACTOR = 10.0
 MOVING, FROZEN = "moving", "frozen"
 
@@ -29,7 +29,7 @@ class FrozenHalf(Workload):
     The lower layers start from their initial weights, or from those that the whole net has after some
     steps of training in another order of the data (*pretraining*); from there they train along or
     stand still. The upper layers start from the same initial weights in every arm. A replica reaches
-    the target when its accuracy on the training set, in evaluation mode, checked every five steps, is
+    the target when its accuracy on the training set, in evaluation mode, checked every other step, is
     at least .9 at two checks running.
     """
 
@@ -63,7 +63,7 @@ class FrozenHalf(Workload):
         Axis("width", "features of a hidden layer", (64,), minimum=1),
         Axis("data", "training data", ("digits",), registry=DATASETS),
         Axis("batch_size", "samples a step", (128,), minimum=2),
-        Axis("learning_rate", "constant rate", (0.1,), minimum=1e-9),
+        Axis("learning_rate", "constant rate", (0.1,), (0.03,), (0.01, 0.03, 0.1), minimum=1e-9),
         Axis("lower_layers", "layers that make up the lower part", (2,), (5,), minimum=0),
         Axis("lower", "what the lower part does", (MOVING, FROZEN), choices=(MOVING, FROZEN)),
         Axis("pretraining", "steps that the lower part has been trained for", (0, 50), (0, 200), minimum=0),
@@ -77,6 +77,13 @@ class FrozenHalf(Workload):
         "divergence_factor": DIVERGENCE_FACTOR,
     }
     flush_denormal = True
+
+    def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
+        """At standard, a lower part of no layers: freezing it changes nothing."""
+        if profile != "standard":
+            return ()
+        base = {**self.cases("quick")[0], "depth": 10, "learning_rate": 0.03}
+        return (Case.of({**base, "lower_layers": 0, "lower": FROZEN, "pretraining": 0}),)
 
     def cost(self, case: Case) -> float:
         """Grow with depth and with pretraining."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from ics_bench.core import Axis, Case, Measurement, Metric, Profile, Workload
+from ics_bench.core import Axis, Case, Measurement, Metric, Profile, Scalar, Workload
 from ics_bench.core.metric import Better
 from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS, OPTIMIZERS
 from ics_bench.workloads._problem import no_positions, not_taken, problem_of
@@ -28,6 +28,17 @@ PERTURBATION = 0.01
 """Standard deviation of the random perturbation, the page's."""
 
 DIVERGENCE_FACTOR = 10.0
+
+LINEAR: dict[str, Scalar] = {
+    "depth": 25,
+    "activation": "identity",
+    "init": "xavier",
+    "width": 10,
+    "data": "linear_teacher",
+    "batch_size": 1000,
+    "learning_rate": 0.01,
+}
+"""Deep linear regression by gradient descent on all data."""
 
 
 def _metrics() -> tuple[Metric, ...]:
@@ -115,6 +126,22 @@ class InternalShift(Workload):
         "divergence_factor": DIVERGENCE_FACTOR,
     }
     flush_denormal = True
+
+    def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
+        """At standard, other depths, rates and norms, residual nets, and deep linear ones of Santurkar et al. 2018."""
+        if profile != "standard":
+            return ()
+        base = Case.of({**self.cases("quick")[0], "depth": 10})
+        norms = ("none", "batch")
+        changes: list[dict[str, Scalar]] = [{**LINEAR, "norm": norm} for norm in norms]
+        changes += [{"norm": norm, "learning_rate": 0.01, "depth": depth} for depth in (10, 20) for norm in norms]
+        changes += [{"norm": norm, "depth": 5} for norm in norms]
+        changes += [{"norm": "layer", "learning_rate": rate} for rate in (0.01, 0.03, 0.1)]
+        for norm in (*norms, "layer"):
+            changes += [{"norm": norm, "learning_rate": 0.03, "depth": 5}]
+            changes += [{"norm": norm, "learning_rate": 0.03, "architecture": "residual"}]
+        changes += [{"norm": "none", "learning_rate": 0.0001}]
+        return tuple(Case.of({**base, **change}) for change in changes)
 
     def cost(self, case: Case) -> float:
         """Grow with the square of the depth: every layer takes its step alone."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Workload
+from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Scalar, Workload
 from ics_bench.core.metric import Better
 from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS, OPTIMIZERS
 from ics_bench.workloads._problem import no_positions
@@ -104,13 +104,14 @@ class LandscapeWalk(Workload):
         if profile != "standard":
             return ()
         base = self.cases("quick")[0]
-        small = [
+        control: dict[str, Scalar] = {"norm": "none", "width": 65}
+        small: list[dict[str, Scalar]] = [
             {"depth": depth, "norm": norm, "init": init, "learning_rate": 0.01}
             for init, depths in (("he", (5, 10, 20)), ("xavier", (10,)))
             for depth in depths
             for norm in ("none", "batch", "layer")
         ]
-        return tuple(Case.of({**base, **changes}) for changes in ({"norm": "none", "width": 65}, *small))
+        return tuple(Case.of({**base, **changes}) for changes in (control, *small))
 
     def cost(self, case: Case) -> float:
         """Grow with depth; a norm costs about as much as its linear layer."""

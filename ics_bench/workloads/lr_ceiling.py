@@ -103,7 +103,7 @@ class LearningRateCeiling(Workload):
     flush_denormal = True
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
-        """At standard, the other norms and optimizers at one depth."""
+        """At standard, other norms, optimizers and initializers at one depth, and batch norm after the activation."""
         if profile != "standard":
             return ()
         base = Case.of({**self.cases("quick")[0], "depth": 10})
@@ -117,7 +117,12 @@ class LearningRateCeiling(Workload):
             for optimizer in ("momentum", "adam")
             for norm in ("none", "batch", "layer")
         ]
-        return tuple(Case.of({**base, **changes}) for changes in (*norms, *optimizers))
+        inits = [{"norm": norm, "init": "xavier"} for norm in ("none", "batch", "layer")]
+        after = Case.of({**base, "norm": "batch", "norm_position": "after"})
+        return (
+            *(Case.of({**base, **changes}) for changes in (*norms, *optimizers, *inits)),
+            *(Case.of({**after, "depth": depth}) for depth in (5, 20)),
+        )
 
     def includes(self, case: Case) -> bool:
         """Leave out residual nets of two matrices: stem and head have no block between them."""

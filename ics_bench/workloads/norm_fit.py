@@ -98,20 +98,18 @@ class NormFit(Workload):
             for norm in ("batch", *PER_SAMPLE)
         ]
         cases += [_case(CONVOLUTIONAL, norm=norm, batch_size=2) for norm in ("batch", "group")]
-        cases += [
-            _case(CONVOLUTIONAL, norm=norm, batch_size=128, samples=8192) for norm in ("batch", "group", "layer")
-        ]
-        styles = {"data": "digits_styles", "batch_size": 32, "samples": 8192}
+        cases += [_case(CONVOLUTIONAL, norm=norm, batch_size=128, samples=8192) for norm in ("batch", "group", "layer")]
+        styles: dict[str, Scalar] = {"data": "digits_styles", "batch_size": 32, "samples": 8192}
         cases += [_case(CONVOLUTIONAL, norm=norm, **styles) for norm in ("batch", "instance")]
         cases += [_case(TRANSFORMER, norm=norm) for norm in ("batch", "layer")]
         if profile == "full":
-            everything = ("batch", *PER_SAMPLE, *OTHER_NORMS, *OF_WEIGHTS)
+            everything: tuple[str, ...] = ("batch", *PER_SAMPLE, *OTHER_NORMS, *OF_WEIGHTS)
             sizes = (1, 2, 4, 8, 16, 32, 64, 128)
             cases += [_case(PERCEPTRON, norm=norm, batch_size=size) for norm in everything for size in sizes]
+            cases += [_case(TRANSFORMER, norm=norm) for norm in everything]
             everything = ("instance", *everything)
             cases += [_case(CONVOLUTIONAL, norm=norm, batch_size=size) for norm in everything for size in sizes]
             cases += [_case(CONVOLUTIONAL, norm=norm, **styles) for norm in everything]
-            cases += [_case(TRANSFORMER, norm=norm) for norm in everything[1:]]
         return tuple(dict.fromkeys(cases))
 
     def cost(self, case: Case) -> float:
@@ -204,7 +202,7 @@ def _loss_curve(losses: Sequence[float]) -> Curve:
 def _case(net: Mapping[str, Scalar], **changes: Scalar) -> Case:
     values = {**SHARED, **net, **changes}
     values.setdefault("learning_rate", RATE_PER_SAMPLE * float(values["batch_size"]))
-    return Case.of(values)
+    return Case.of({axis.name: values[axis.name] for axis in NormFit.axes})
 
 
 WORKLOAD = NormFit()

@@ -11,13 +11,15 @@ from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS, OPT
 from ics_bench.workloads._problem import load_data, no_positions, not_taken, problem_of
 
 if TYPE_CHECKING:
-    from ics_bench.probes.additions import Addition
-    from ics_bench.training import Trajectory
+    from ics_bench.training import Problem, Trajectory
 
 STEPS = 200
 TARGET = 0.9
 CHECK_EVERY = 10
 DIVERGENCE_FACTOR = 10.0
+TRACED = 4
+"""Samples of the batch on which the order is read off."""
+
 CONVOLUTIONAL = ("cnn", "resnet", "resnet_plain", "resnet_post", "vgg")
 SKIPPING = ("residual", "residual_post", "resnet", "resnet_post")
 
@@ -69,7 +71,7 @@ class Placement(Workload):
     axes: ClassVar = (
         Axis("architecture", "model", ("plain", "residual_post"), ("plain",), registry=ARCHITECTURES),
         Axis("depth", "weight matrices, output layer included", (5,), (5, 20), (5, 10, 20, 50), minimum=2),
-        Axis("norm", "normalization layer", ("batch",), ("none", "batch", "layer"), registry=NORMS),
+        Axis("norm", "normalization layer", ("batch",), registry=NORMS),
         Axis(
             "norm_position",
             "side of the activation on which the norm stands",
@@ -94,17 +96,19 @@ class Placement(Workload):
     flush_denormal = True
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
-        """Beyond the quick profile, the residual nets with their norms in the branch and behind the addition."""
+        """Beyond the quick profile: nets without batch norm, and residual nets, whose additions are traced."""
         if profile == "quick":
             return ()
-        base = Case.of({**self.cases("quick")[0], "norm": "batch"})
-        pairs = {("residual", "residual_post"): (20, 100, 64, 128), ("resnet", "resnet_post"): (8, 56, 8, 32)}
-        return tuple(
-            Case.of({**base, "architecture": name, "depth": depth, "width": width, "batch_size": batch_size})
-            for names, (shallow, deep, width, batch_size) in pairs.items()
-            for name in names
-            for depth in (shallow, deep)
-        )
+        base = self.cases("quick")[0]
+        found = [
+            Case.of({**base, "norm": norm, "norm_position": position})
+            for norm in ("none", "layer")
+            for position in ("before", "after")
+        ]
+        small = {"depth": 8, "width": 8, "batch_size": 32}
+        for names, size in ((("residual", "residual_post"), {}), (("resnet", "resnet_post"), small)):
+            found += [Case.of({**base, "architecture": name, **size}) for name in names]
+        return tuple(found)
 
     def cost(self, case: Case) -> float:
         """Grow with depth; a convolution costs many times what a linear layer does."""
@@ -116,17 +120,19 @@ class Placement(Workload):
         return None if case["architecture"] in CONVOLUTIONAL else no_positions(case)
 
     def applies(self, metric: str, case: Case) -> bool:
-        """A net without skips has no additions."""
+        """Leave the order out where a net has no additions."""
         return not metric.endswith("_addition") or case["architecture"] in SKIPPING
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
-        """Train all seeds together, test those that are left at the end, and trace the first of them."""
+        """Train all seeds together, test those that are left at the end, and trace the order once."""
         import torch
 
-        from ics_bench.probes.additions import normalized_after, normalized_before
+        from ics_bench.probes.additions import additions, normalized_after, normalized_before
+        from ics_bench.subjects.norm import load_norm
         from ics_bench.training import Observation, Recipe, Replica, Trainer
+        from ics_bench.workloads._layer_kinds import kind_of
 
-        data, problem = load_data(case), problem_of(self, case, device)
+        data, problem = load_data(case), self.problem(case, device)
         x_test, y_test = data.x_test.to(device), data.y_test.to(device)
         recipe = Recipe(
             steps=STEPS,
@@ -149,10 +155,15 @@ class Placement(Workload):
         warnings = (*trainer.warnings, *not_taken(case))
         for trajectory in trained:
             yield from self._report(case, trajectory, accuracy, warnings)
-        found = self._additions(case, problem.build(0), problem.x[:4])
+        norm_layer = load_norm(case.text("norm")).build
+        found = additions(problem.build(0).to(device), problem.x[:TRACED], kind_of(norm_layer))
         if found:
             yield self.measurement(case, None, "normalized_after_addition", normalized_after(found))
             yield self.measurement(case, None, "normalized_before_addition", normalized_before(found))
+
+    def problem(self, case: Case, device: str) -> Problem:
+        """Build the training problem of a case."""
+        return problem_of(self, case, device)
 
     def _report(
         self, case: Case, trajectory: Trajectory, accuracy: Mapping[int, float], warnings: Sequence[str]
@@ -163,20 +174,6 @@ class Placement(Workload):
         yield self.measurement(case, seed, "steps_to_target", trajectory.reached_at, curve, warnings)
         yield self.measurement(case, seed, "reached", trajectory.reached, warnings=warnings)
         yield self.measurement(case, seed, "diverged", trajectory.diverged, warnings=warnings)
-
-    @staticmethod
-    def _additions(case: Case, model: object, x: object) -> tuple[Addition, ...]:
-        from typing import cast
-
-        import torch
-        from torch import nn
-
-        from ics_bench.probes.additions import additions
-        from ics_bench.subjects.norm import load_norm
-        from ics_bench.workloads._layer_kinds import kind_of
-
-        model, x = cast("nn.Module", model), cast("torch.Tensor", x)
-        return additions(model.to(x.device), x, kind_of(load_norm(case.text("norm")).build))
 
 
 WORKLOAD = Placement()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Workload
+from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Scalar, Workload
 from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS, OPTIMIZERS
 from ics_bench.workloads._problem import not_taken, problem_of
 
@@ -80,14 +80,16 @@ class TransformerDepth(Workload):
         if profile == "quick":
             return ()
         base = self.cases("quick")[0]
-        both = ("transformer_pre", "transformer_post")
-        changes = [{"architecture": name, "blocks": 12, "warmup": 100} for name in both]
-        changes += [{"architecture": name, "blocks": 12, "learning_rate": 0.0003} for name in both]
-        changes += [{"architecture": name, "blocks": 2} for name in both]
-        deep = (25,) if profile == "standard" else (25, 100)
-        changes += [{"architecture": name, "blocks": n} for n in deep for name in (*both, "transformer_deepnorm")]
-        changes += [{"blocks": n, "norm": "dyt"} for n in deep]
-        return tuple(Case.of({**base, **change}) for change in changes)
+        pre, post, deepnorm = (f"transformer_{name}" for name in ("pre", "post", "deepnorm"))
+        deep = 25 if profile == "standard" else 100
+        changes: list[dict[str, Scalar]] = [{"architecture": name, "blocks": deep} for name in (pre, post, deepnorm)]
+        changes += [{"norm": "dyt", "blocks": 12 if profile == "standard" else deep}, {"norm": "none", "blocks": deep}]
+        compared, hard = ((pre, post), 12) if profile == "standard" else ((post,), deep)
+        for name in compared:
+            changes.append({"architecture": name, "blocks": 2})
+            changes.append({"architecture": name, "blocks": hard, "warmup": 100})
+            changes.append({"architecture": name, "blocks": hard, "learning_rate": 0.0003})
+        return tuple(Case.of({**base, "architecture": pre, **change}) for change in changes)
 
     def cost(self, case: Case) -> float:
         """Grow with depth."""

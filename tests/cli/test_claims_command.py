@@ -119,7 +119,7 @@ def test_a_verdict_that_depends_on_the_setting_names_the_settings(capsys):
         settings=settings, primary=frozenset({"deep", "shallow"}), section="A section", tier="full", budget_seconds=90,
     )  # fmt: skip
     text = verdict_table([depends], [], {"x": 12.34})
-    assert "x: supported in deep; refuted in shallow" in text
+    assert "x: supported in 'deep'; refuted in 'shallow'" in text
     assert "aside" not in text
     assert "1 [0.5, 2] decades" in text
     (row,) = [line for line in text.splitlines() if line.startswith("x ")]

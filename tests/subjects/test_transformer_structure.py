@@ -109,7 +109,9 @@ def test_deepnorm_weights_its_skips_and_scales_all_but_query_and_key():
     """M = 8: α = 16^¼ = 2 and β = 64^-¼."""
     post, deep = build("post", blocks=8), build("deepnorm", blocks=8)
     beta = 64**-0.25
-    for (attention, feed_forward), (scaled_attention, scaled_feed_forward) in zip(post.blocks, deep.blocks, strict=True):
+    for (attention, feed_forward), (scaled_attention, scaled_feed_forward) in zip(
+        post.blocks, deep.blocks, strict=True
+    ):
         assert attention.skip == feed_forward.skip == 1.0
         assert scaled_attention.skip == scaled_feed_forward.skip == 2.0
         ours, scaled = attention.body.query_key_value.weight, scaled_attention.body.query_key_value.weight
@@ -146,10 +148,10 @@ def test_placements_and_norms_share_their_weights_at_equal_seed(placement):
 def test_queries_keys_and_values_are_drawn_with_the_fans_of_square_matrices():
     """Xavier: variance 2 / (2d) each, not the 2 / (4d) of the fused layer; tokens enter with unit variance."""
     model = build("pre", blocks=40)
-    weights = torch.stack([attention.body.query_key_value.weight for attention, _ in model.blocks])
+    weights = torch.stack([attention.body.query_key_value.weight.detach() for attention, _ in model.blocks])
     for third in weights.chunk(3, dim=1):
         assert float(third.var()) == pytest.approx(1 / WIDTH, rel=0.03)
-    wide = torch.cat([build("pre", blocks=1, seed=seed).embedding.weight.flatten() for seed in range(20)])
+    wide = torch.cat([build("pre", blocks=1, seed=seed).embedding.weight.detach().flatten() for seed in range(20)])
     assert float(wide.var()) == pytest.approx(0.5, rel=0.05)
 
 

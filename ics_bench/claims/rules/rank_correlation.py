@@ -11,13 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ics_bench.claims.evidence import Arm, Evidence
-from ics_bench.claims.finding import Finding, MissingEvidenceError
+from ics_bench.claims.finding import Finding, MissingEvidenceError, SettingVerdict
 from ics_bench.claims.rules.effect import Summary, Values, check_alpha, check_option, effect_finding
 from ics_bench.claims.rules.rule import Rule
 from ics_bench.claims.rules.shortfall import short_of
 from ics_bench.stats import spearman
 
 X, Y = ".x", ".y"
+_OPPOSITE: Mapping[SettingVerdict, SettingVerdict] = {
+    "supported": "refuted",
+    "refuted": "supported",
+    "inconclusive": "inconclusive",
+}
+
 LEAST_SETTINGS = 3
 """With two settings every correlation is ±1."""
 
@@ -47,6 +53,8 @@ class RankCorrelation(Rule):
     summary : {"mean", "median"}
     alpha : float
         Level of each one-sided test.
+    claimed : {"present", "absent"}
+        Whether the correlation is claimed, or, as in a negative control, its absence.
     """
 
     roles: ClassVar[tuple[str, ...]] = ()
@@ -60,8 +68,10 @@ class RankCorrelation(Rule):
     y_worst: Worst = "highest"
     summary: Summary = "mean"
     alpha: float = 0.05
+    claimed: Literal["present", "absent"] = "present"
 
     def __post_init__(self) -> None:
+        check_option("claimed", self.claimed, ("present", "absent"))
         check_option("direction", self.direction, ("positive", "negative"))
         check_option("x_worst", self.x_worst, ("highest", "lowest"))
         check_option("y_worst", self.y_worst, ("highest", "lowest"))
@@ -98,7 +108,8 @@ class RankCorrelation(Rule):
         gains = np.array([sign * spearman(x[:, place], y[:, place]) for place in range(len(chosen))])
         flat = int(np.isnan(gains).sum())
         gains = np.where(np.isnan(gains), 0.0, gains)
-        target = f"a {self.direction} correlation over {len(names)} settings"
+        no = "no " if self.claimed == "absent" else ""
+        target = f"{no or 'a '}{self.direction} correlation over {len(names)} settings"
         if self.smallest:
             target += f" of more than {self.smallest:g}"
         finding = effect_finding(gains, self.smallest, self.summary, self.alpha, "correlation", target)
@@ -109,7 +120,7 @@ class RankCorrelation(Rule):
             if any(isinstance(column, float) for column in columns):
                 notes.append(f"{metric} is one number over all seeds in some setting")
         return Finding(
-            finding.verdict,
+            finding.verdict if self.claimed == "present" else _OPPOSITE[finding.verdict],
             effect=finding.effect,
             interval=finding.interval,
             n=finding.n,

@@ -29,9 +29,7 @@ class GhostBatchNorm(BatchNorm):
         self.num_batches_tracked.add_(1)
         parts = input.tensor_split(max(1, len(input) // GHOST_SIZE))
         normalized = [
-            batch_norm(
-                part, self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum, self.eps
-            )
+            batch_norm(part, self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum, self.eps)
             for part in parts
         ]
         return torch.cat(normalized)
