@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS
+from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS, OPTIMIZERS
 from ics_bench.workloads import WORKLOADS
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -34,7 +34,7 @@ def test_readme_documents_every_command(command):
 def test_readme_names_every_workload_and_entry_point_group():
     for workload in WORKLOADS.builtin():
         assert f"| `{workload}` |" in README
-    for registry in (NORMS, ARCHITECTURES, DATASETS, INITIALIZERS, WORKLOADS):
+    for registry in (NORMS, ARCHITECTURES, DATASETS, INITIALIZERS, OPTIMIZERS, WORKLOADS):
         assert f"`{registry.group}`" in README
 
 

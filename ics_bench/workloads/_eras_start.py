@@ -50,7 +50,7 @@ def pretrain_greedily(problem: Problem, seeds: Sequence[int], pretraining: Pretr
             return GreedyStep(nets[seed].hidden[:place], nets[seed].machine(place))
 
         step = replace(problem, build=build, loss=MEAN_OUTPUT)
-        for seed, trained in final_modules(step, recipe, {seed: rate for seed in seeds}).items():
+        for seed, trained in final_modules(step, recipe, dict.fromkeys(seeds, rate)).items():
             nets[seed].start_layer(place, cast("BoltzmannMachine", trained.machine))
     return dict(nets)
 

@@ -54,7 +54,7 @@ class System:
     @property
     def convolutional(self) -> bool:
         """Whether it takes square images."""
-        return self.architecture not in ("plain", "residual", "belief")
+        return self.architecture in ("alexnet", "vgg") or self.architecture.startswith("resnet")
 
     @property
     def runs_together(self) -> bool:
@@ -71,6 +71,8 @@ class System:
             return depth in BOTTLENECKS or (depth > 2 and depth % 6 == 2)
         if self.architecture == "vgg":
             return depth in VGG_DEPTHS
+        if self.architecture.startswith("residual"):
+            return depth > 2 and (self.architecture != "residual_fixup" or depth % 2 == 0)
         return depth == self.depths[0] if self.architecture == "alexnet" else depth >= 2
 
     def ladder(self, deepest: int) -> tuple[int, ...]:
@@ -95,6 +97,7 @@ _TANH = {
 _RELU = {"architecture": "plain", "depths": (5, 10, 20, 30, 50)}
 _ALEXNET = {"architecture": "alexnet", "norm": "none", "init": "he", "depths": (8,)}
 _VGG = {"architecture": "vgg", "depths": (11, 16, 19)}
+_RESIDUAL_DEPTHS = (8, 20, 52, 102, 152)
 _RESNET_DEPTHS = (8, 20, 32, 56)
 
 SYSTEMS: dict[str, System] = {
@@ -111,6 +114,9 @@ SYSTEMS: dict[str, System] = {
     "alexnet": System("ReLU, response normalization, dropout (Krizhevsky et al. 2012)", **_ALEXNET),
     "alexnet_tanh": System("the same with tanh", **_ALEXNET, options={"activation": "tanh"}),
     "alexnet_no_dropout": System("the same without dropout", **_ALEXNET, options={"dropout": 0.0}),
+    "alexnet_tanh_no_dropout": System(
+        "the same with tanh and without dropout", **_ALEXNET, options={"activation": "tanh", "dropout": 0.0}
+    ),
     "vgg_default": System("VGG, weights uniform in ±1/√fan_in", norm="none", init="default", **_VGG),
     "vgg_he": System("VGG, He's initialization (2015)", norm="none", init="he", **_VGG),
     "vgg_staged": System(
@@ -123,6 +129,21 @@ SYSTEMS: dict[str, System] = {
     "vgg_batch": System("VGG with batch norm, weights uniform in ±1/√fan_in", norm="batch", init="default", **_VGG),
     "relu": System("ReLU perceptron, He's initialization", norm="none", init="he", **_RELU),
     "relu_batch": System("the same with batch norm (Ioffe & Szegedy 2015)", norm="batch", init="he", **_RELU),
+    **{
+        f"residual_{name}": System(
+            f"residual ReLU perceptron, {summary}",
+            architecture=architecture,
+            norm=norm,
+            init="he",
+            depths=_RESIDUAL_DEPTHS,
+        )
+        for name, architecture, norm, summary in (
+            ("batch", "residual", "batch", "batch norm"),
+            ("none", "residual", "none", "no norm"),
+            ("skipinit", "residual_skipinit", "none", "no norm, branches that start at zero (De & Smith 2020)"),
+            ("fixup", "residual_fixup", "none", "no norm, Fixup (Zhang et al. 2019)"),
+        )
+    },
     **{
         f"{kind}_{norm}": System(
             f"{'residual' if kind == 'resnet' else 'the same chain of convolutions without skips'}, "

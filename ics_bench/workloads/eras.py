@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Workload
 from ics_bench.subjects import DATASETS, INITIALIZERS
-from ics_bench.workloads._eras_systems import CHANNELS, PERCEPTRON_WIDTH, SYSTEMS
+from ics_bench.workloads._eras_systems import ALEXNET_CHANNELS, CHANNELS, PERCEPTRON_WIDTH, SYSTEMS
 from ics_bench.workloads._problem import load_data
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ics_bench.subjects.initializers import Initializer
     from ics_bench.training import Problem, Recipe
+    from ics_bench.training.stack import Mode
     from ics_bench.workloads._eras_tuning import Outcomes
 
 STEPS = 200
@@ -30,15 +31,42 @@ OPTIMIZER = "momentum"
 SPACING = 0.5
 """Decades between the rates of the grid."""
 
-RATES = tuple(10.0 ** (half_decades / 2) for half_decades in range(-7, 1))
-"""Seven half-decade rates, 0.003 … 3, the same for every system."""
+RATES = tuple(10.0 ** (half_decades / 2) for half_decades in range(-6, 1))
+"""Seven half-decade rates, 0.001 … 1, the same for every system."""
 
 TUNING_SEEDS = (-1, -2, -3)
 """No user's seed is negative."""
 
-LADDERS: dict[str, int] = {}
-SINGLE: dict[int, tuple[str, ...]] = {}
-DEEPEST: tuple[str, ...] = ()
+DEEP: dict[int, tuple[str, ...]] = {
+    3: ("sigmoid",),
+    5: ("belief", "sigmoid", "sigmoid_same_steps", "tanh_uniform"),
+    7: ("belief", "sigmoid"),
+    10: ("tanh_xavier", "tanh_uniform", "tanh_small", "relu", "relu_batch"),
+    19: ("vgg_default", "vgg_staged", "vgg_batch"),
+    20: ("tanh_xavier", "tanh_uniform", "sigmoid", "relu", "relu_batch"),
+    30: ("relu", "relu_batch"),
+    32: ("chain_batch", "chain_none"),
+    152: ("residual_batch", "residual_none", "residual_skipinit", "residual_fixup"),
+}
+"""What standard adds to the nets of depth 8."""
+
+EVERY_RATE = ("vgg_he", "vgg_batch")
+"""Of VGG-11, to see how wide the range of rates is that trains."""
+
+LADDERS = {"tanh_xavier": 20, "tanh_uniform": 20}
+FULL_LADDERS = {
+    "belief": 10,
+    "sigmoid": 10,
+    "tanh_small": 20,
+    "relu": 50,
+    "relu_batch": 50,
+    **dict.fromkeys(("vgg_default", "vgg_he", "vgg_staged", "vgg_batch"), 19),
+    **dict.fromkeys(
+        ("resnet_batch", "resnet_none", "resnet_skipinit", "resnet_fixup", "chain_batch", "chain_none"), 56
+    ),
+}
+DEEPEST = ("resnet_batch", "resnet_none", "resnet_skipinit", "resnet_fixup", "chain_batch", "chain_none")
+"""Of 152 layers, at full."""
 
 PRETRAINING_STEPS = 300
 GAUSSIAN_RATE = 0.03
@@ -46,7 +74,7 @@ BINARY_RATE = 0.3
 
 
 class Eras(Workload):
-    """A replica trains for 120 steps of 32 samples by SGD at a constant rate.
+    """A replica trains for 200 steps of 64 samples by SGD with momentum 0.9 at a constant rate.
 
     It *trains* if its accuracy on the training set, in evaluation mode, checked every ten steps, is at
     least .8 at two checks running. A system's rate at a depth is, of seven half-decade rates, the one with
@@ -72,24 +100,24 @@ class Eras(Workload):
         Metric("rate_width", "decade", "higher", "seeded", "rates of the grid that train, times their spacing"),
         Metric("best_learning_rate", "1", "neutral", "seeded", "the system's rate, from tuning seeds", headline=False),
         Metric("flops_per_step", "FLOP", "neutral", "exact", "of the matrix products of one step", headline=False),
-        Metric("replica_steps", "step", "neutral", "exact", "optimizer steps that the case took", headline=False),
+        Metric(
+            "replica_steps",
+            "step",
+            "neutral",
+            "exact",
+            "optimizer steps taken, those before the start not",
+            headline=False,
+        ),
     )
     axes: ClassVar = (
         Axis(
             "system",
             "a net with its initialization and its tricks",
-            ("tanh_xavier", "resnet_batch"),
-            tuple(SYSTEMS),
+            ("tanh_xavier", "residual_batch"),
+            tuple(name for name in SYSTEMS if not name.startswith(("resnet", "chain"))),
             choices=tuple(SYSTEMS),
         ),
-        Axis(
-            "depth",
-            "weight matrices on the longest path, output layer included",
-            (8,),
-            (8, 19, 20),
-            (8, 19, 20, 56, 152),
-            minimum=2,
-        ),
+        Axis("depth", "weight matrices on the longest path, output layer included", (8,), minimum=2),
         Axis("depths", "this depth alone, or the system's shallower ones too", ("one",), choices=("one", "ladder")),
         Axis("rates", "rates that the seeds train at: the best, or every one", ("best",), choices=("best", "every")),
         Axis("data", "training data", ("digits",), registry=DATASETS),
@@ -102,8 +130,10 @@ class Eras(Workload):
         "target": TARGET,
         "check_every": CHECK_EVERY,
         "divergence_factor": DIVERGENCE_FACTOR,
+        "optimizer": OPTIMIZER,
         "perceptron_width": PERCEPTRON_WIDTH,
         "channels": CHANNELS,
+        "alexnet_channels": ALEXNET_CHANNELS,
         "tuning_seeds": len(TUNING_SEEDS),
         "pretraining_steps": PRETRAINING_STEPS,
         "gaussian_rate": GAUSSIAN_RATE,
@@ -115,10 +145,11 @@ class Eras(Workload):
         """Add to the nets of depth 8 the ladders and the deep nets that the claims compare."""
         if profile == "quick":
             return ()
-        wanted = [_case(system, depth, depths="ladder") for system, depth in LADDERS.items()]
-        wanted += [_case(system, depth) for depth, systems in SINGLE.items() for system in systems]
-        wanted += [_case(system, 19, rates="every") for system in ("vgg_default", "vgg_he", "vgg_staged", "vgg_batch")]
+        wanted = [_case(system, depth) for depth, systems in DEEP.items() for system in systems]
+        wanted += [_case(system, 11, rates="every") for system in EVERY_RATE]
+        wanted += [_case(system, deepest, depths="ladder") for system, deepest in LADDERS.items()]
         if profile == "full":
+            wanted += [_case(system, deepest, depths="ladder") for system, deepest in FULL_LADDERS.items()]
             wanted += [_case(system, 152) for system in DEEPEST]
         return tuple(wanted)
 
@@ -136,13 +167,13 @@ class Eras(Workload):
         return None
 
     def applies(self, metric: str, case: Case) -> bool:
-        """A feasible depth needs the shallower nets, a width every rate."""
+        """Ask a feasible depth of ladders alone, and a width where every rate is trained."""
         if metric == "feasible_depth":
             return case["depths"] == "ladder"
         return metric != "rate_width" or case["rates"] == "every"
 
     def cost(self, case: Case) -> float:
-        """Convolutions cost some ten times a perceptron's layers; a norm doubles them; every rate takes four times one."""
+        """Grow with the layers: a convolution costs ten matrices, a norm as much again, every rate four times one."""
         system, depth = SYSTEMS[case.text("system")], case.integer("depth")
         layers = sum(system.ladder(depth)) if case["depths"] == "ladder" else depth
         each = (10.0 if system.convolutional else 1.0) * (2.0 if system.norm != "none" else 1.0)
@@ -183,7 +214,7 @@ class Eras(Workload):
         from ics_bench.workloads._eras_tuning import outcomes_of
 
         system = SYSTEMS[case.text("system")]
-        mode = "vmap" if system.runs_together else None
+        mode: Mode | None = "vmap" if system.runs_together else None
         trainer = Trainer(self.problem(case, (*TUNING_SEEDS, *seeds), device), self.budget(case), mode=mode)
         return outcomes_of(trainer, seeds, TUNING_SEEDS, RATES, every=case["rates"] == "every")
 

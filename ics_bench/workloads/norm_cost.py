@@ -20,7 +20,7 @@ So most of them find their own weights in the cache, as training would; the weig
 other out of it within one step, and one is long enough to be timed alone."""
 
 NARROW: dict[str, Scalar] = {"architecture": "plain", "depth": 5, "width": 64, "batch_size": 128}
-WIDE: dict[str, Scalar] = {**NARROW, "depth": 4, "width": 1024}
+WIDE: dict[str, Scalar] = {**NARROW, "width": 1024}
 CONVOLUTIONAL: dict[str, Scalar] = {"architecture": "cnn", "depth": 7, "width": 16, "batch_size": 64}
 SHARED: dict[str, Scalar] = {"optimizer": "sgd", "init": "he", "data": "digits"}
 
@@ -95,7 +95,7 @@ class NormCost(Workload):
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Time the two nets in one interleaved run a seed."""
         from ics_bench.stats.ranks import median_interval
-        from ics_bench.workloads._norm_cost_step import time_steps
+        from ics_bench.workloads._step_time import time_steps
 
         data = load_data(case)
         if len(data.x) < case.integer("batch_size"):

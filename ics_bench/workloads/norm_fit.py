@@ -85,7 +85,7 @@ class NormFit(Workload):
     )
     seeds: ClassVar[Mapping[Profile, int]] = {"quick": 3, "standard": 13, "full": 21}
     paired = ("norm", "learning_rate")
-    recipe: ClassVar = {"divergence_factor": math.inf}
+    recipe: ClassVar = {"divergence": "a loss that is not finite"}
     flush_denormal = True
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:

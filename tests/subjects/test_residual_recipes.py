@@ -120,11 +120,11 @@ def test_a_hundred_blocks_train_where_the_naive_net_overflows(recipe, rate):
 
     def trained(build_one):
         problem = Problem(data.x[:256], data.y[:256], build_one, lambda seed: seed)
-        return Trainer(problem, Recipe(steps=40, batch_size=64, check_every=41)).train([Replica(rate, 1)])[0]
+        return Trainer(problem, Recipe(steps=25, batch_size=64, check_every=26)).train([Replica(rate, 1)])[0]
 
     good = trained(lambda seed: build(recipe, depth, seed=seed))
     assert not good.diverged
-    assert sum(good.losses[-5:]) / 5 < 0.85 * good.losses[0]
+    assert sum(good.losses[-5:]) / 5 < 0.9 * good.losses[0]
     if recipe == "skipinit":
         options = {"in_features": 64, "num_classes": 10, "depth": depth, "width": 32, "initialize": he}
         naive = trained(

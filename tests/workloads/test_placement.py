@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ics_bench.core import Case
+from ics_bench.subjects import NORMS
 from ics_bench.workloads._problem import load_data
 from ics_bench.workloads.placement import STEPS, WORKLOAD
 
@@ -49,6 +50,23 @@ def test_accuracy_is_that_of_ordinary_training(position):
     assert values(found, "test_accuracy") == [pytest.approx(right, abs=2.5 / 360)]  # rounding may turn a digit or two
     assert right > 0.8
     assert values(found, "reached") == [1]
+
+
+class Silent(torch.nn.Module):
+    """A norm of one's own that lets nothing pass in evaluation."""
+
+    def __init__(self, num_features):
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.ones(num_features))
+
+    def forward(self, x):
+        return x * self.gain * float(self.training)
+
+
+def test_the_test_set_is_seen_in_evaluation_mode(monkeypatch):
+    monkeypatch.setitem(NORMS._objects, "silent", Silent)
+    (accuracy,) = values(measure(norm="silent", norm_position="after", depth=3), "test_accuracy")
+    assert accuracy < 0.2
 
 
 def test_without_a_norm_its_position_makes_no_difference():

@@ -1,4 +1,4 @@
-"""Times training steps of two nets that take turns, for `norm_cost`."""
+"""Times training steps of a net with a norm and of the same net without, which take turns."""
 
 from __future__ import annotations
 
