@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -41,12 +43,23 @@ class Evidence:
 
     def __init__(self, measurements: Iterable[Measurement], profile: str) -> None:
         self._profile = profile
+        self._most: int | None = None
         self._by_metric: dict[tuple[str, str], dict[Case, list[Measurement]]] = {}
         self._cases: dict[str, set[Case]] = {}
         for item in measurements:
             cases = self._by_metric.setdefault((item.workload, item.metric), {})
             cases.setdefault(item.case, []).append(item)
             self._cases.setdefault(item.workload, set()).add(item.case)
+
+    def first(self, seeds: int) -> Evidence:
+        """Return the same evidence, of which `by_seed` shows the first ``seeds`` seeds of a case alone.
+
+        A case that several claims share is measured on the seeds of the most demanding one. Which claims
+        were measured together must not change what any of them is judged on.
+        """
+        view = copy.copy(self)
+        view._most = seeds
+        return view
 
     def has(self, arm: Arm) -> bool:
         """Whether anything at all was measured for ``arm``."""
@@ -91,7 +104,7 @@ class Evidence:
                 f"{metric} of {arm.pins.id} has {len(items)} of the {least} seeds that the claim asks for; "
                 f"run: {arm.command} --profile {self._profile} --seeds {least}"
             )
-        return items
+        return dict(itertools.islice(items.items(), self._most))
 
     def single(self, arm: Arm, metric: str) -> Measurement:
         """Find the one measurement that belongs to all seeds together.

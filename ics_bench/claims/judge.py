@@ -120,7 +120,8 @@ def judge(claim: Claim, measurements: Iterable[Measurement] | Evidence, profile:
     ----------
     claim : Claim
     measurements : iterable of Measurement, or Evidence
-        Of one run; other claims' measurements do not matter.
+        Of one run; other claims' measurements do not matter. Of each case, the first ``claim.seeds``
+        seeds count.
     profile : {"quick", "standard", "full"}
         What the run was measured in. Quick runs show that a workload runs and never judge; neither
         does a run below the claim's tier.
@@ -138,6 +139,7 @@ def judge(claim: Claim, measurements: Iterable[Measurement] | Evidence, profile:
     """
     large_enough = may_judge(claim, profile)
     evidence = measurements if isinstance(measurements, Evidence) else Evidence(measurements, claim.tier)
+    evidence = evidence.first(claim.seeds)
     settings = {s.name: _find(s, evidence, claim.least_seeds, large_enough) for s in claim.settings}
     controls = {c.name: _find(c, evidence, claim.least_seeds, large_enough) for c in claim.controls}
     deciding = [settings[setting.name] for setting in claim.primary]

@@ -26,6 +26,29 @@ CHECK_EVERY = 10
 DIVERGENCE_FACTOR = 10.0
 BOUNDED = ("tanh", "sigmoid")
 
+IDLE = 1e-6
+"""A learning rate at which weights hardly move: whatever is seen then is no effect of training."""
+
+EXTRA = (
+    ("relu", "he", "none", IDLE),
+    ("relu", "he", "none", 0.03),
+    ("relu", "he", "none", 0.1),
+    ("relu", "he", "none", 0.3),
+    ("relu", "he", "batch", 0.03),
+    ("relu", "he", "batch", 0.3),
+    ("relu", "xavier", "none", 0.03),
+    ("relu", "xavier", "batch", 0.03),
+    ("relu", "default", "none", 0.1),
+    ("tanh", "xavier", "none", 0.03),
+    ("tanh", "normal-0.4", "none", 0.03),
+    ("tanh", "normal-0.4", "none", 0.1),
+    ("tanh", "normal-1", "none", IDLE),
+    ("tanh", "normal-1", "none", 0.1),
+    ("tanh", "normal-1", "batch", 0.1),
+    ("sigmoid", "normal-0.5", "none", 0.3),
+)
+"""Activation, initializer, norm and rate of the cases beyond the grid."""
+
 
 def _metrics() -> tuple[Metric, ...]:
     def metric(name: str, summary: str, better: Better = "neutral", headline: bool = False) -> Metric:
@@ -94,7 +117,7 @@ class Saturation(Workload):
             choices=("before", "after"),
         ),
         Axis("learning_rate", "constant rate", (0.1,), (0.1,), (0.01, 0.03, 0.1, 0.3, 1.0), minimum=1e-9),
-        Axis("depth", "weight matrices, output layer included", (10,), (10,), (5, 10, 20), minimum=3),
+        Axis("depth", "weight matrices, output layer included", (5,), (10,), (5, 10, 20), minimum=3),
         Axis("width", "features of a hidden layer", (64,), minimum=1),
         Axis("optimizer", "update rule", ("sgd",), registry=OPTIMIZERS),
         Axis("batch_size", "samples a step", (128,), minimum=2),
@@ -110,6 +133,16 @@ class Saturation(Workload):
         "divergence_factor": DIVERGENCE_FACTOR,
     }
     flush_denormal = True
+
+    def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
+        """Beyond the quick profile: starts from bad to good, and rates from idle to the edge of divergence."""
+        if profile == "quick":
+            return ()
+        base = {**self.cases("quick")[0], "depth": 10}
+        return tuple(
+            Case.of({**base, "activation": activation, "init": init, "norm": norm, "learning_rate": rate})
+            for activation, init, norm, rate in EXTRA
+        )
 
     def cost(self, case: Case) -> float:
         """Grow with depth; a norm costs about as much as its linear layer."""

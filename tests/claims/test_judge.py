@@ -354,3 +354,21 @@ def test_to_dict_names_what_json_has_no_number_for():
     found = paired([100.0] * 11, [INF] * 9 + [300, 400]).to_dict()
     assert found["effect"] == "Infinity"
     assert found["settings"]["only"]["interval"][1] == "Infinity"
+
+
+def test_a_claim_is_judged_on_its_own_seeds_whatever_else_was_measured():
+    """A shared case may hold the seeds of a more demanding claim; the first ones alone count."""
+    body = """
+[claim.parameters]
+metric = "rate"
+expected = 2.0
+relative_tolerance = 0.1
+[[claim.settings]]
+name = "a"
+case = { arm = "a" }
+"""
+    entry = claim(body, seeds=3)
+    few = by_seed("rate", [2.0, 2.01, 1.99], arm="a")
+    many = by_seed("rate", [2.0, 2.01, 1.99, 9.0, 9.0], arm="a")
+    assert judge(entry, many, "standard").to_dict() == judge(entry, few, "standard").to_dict()
+    assert judge(entry, many, "standard").n == 3
