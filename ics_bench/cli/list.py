@@ -12,7 +12,7 @@ from ics_bench.cli.text import table
 from ics_bench.core import PROFILES, unknown
 from ics_bench.core.registry import Registry
 from ics_bench.kernels import PROVIDERS
-from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS
+from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS, OPTIMIZERS
 from ics_bench.workloads import WORKLOADS, load_workload
 
 Rows = list[dict[str, Any]]
@@ -66,6 +66,7 @@ SECTIONS: Mapping[str, Callable[[], Rows]] = {
     "inits": lambda: _subjects(INITIALIZERS),
     "models": lambda: _subjects(ARCHITECTURES),
     "data": lambda: _subjects(DATASETS),
+    "optimizers": lambda: _subjects(OPTIMIZERS),
     "kernels": lambda: _subjects(PROVIDERS),
     "claims": _claims,
 }
@@ -77,7 +78,7 @@ SECTIONS: Mapping[str, Callable[[], Rows]] = {
 def command(what: str | None, as_json: bool) -> None:
     """List what can be measured, and with what.
 
-    A norm, model, initializer or data set of your own goes by module:attribute.
+    A norm, model, initializer, data set or optimizer of your own goes by module:attribute.
     """
     if what is not None and what not in SECTIONS:
         raise unknown("section", what, SECTIONS)

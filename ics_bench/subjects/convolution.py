@@ -35,7 +35,7 @@ class ChannelsLast(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(N, C, H, W)`` to the same shape."""
-        y: torch.Tensor = self.norm(x)
+        y: torch.Tensor = self.norm(x.movedim(-3, -1))
         return y.movedim(-1, -3)
 
 

@@ -64,7 +64,7 @@ def test_report_writes_a_page(command, run):
     assert "<html" in Path("site/index.html").read_text()
 
 
-SECTIONS = ("workloads", "norms", "inits", "models", "data", "kernels", "claims")
+SECTIONS = ("workloads", "norms", "inits", "models", "data", "optimizers", "kernels", "claims")
 
 
 def test_list_shows_every_section(command):
@@ -72,7 +72,18 @@ def test_list_shows_every_section(command):
     assert done.code == 0
     lines = done.out.splitlines()
     assert [line for line in lines if line in SECTIONS] == list(SECTIONS)
-    for name in ("init_scale", "lr_ceiling", "batch", "none", "he", "residual", "digits", "torch_eager", "bn-1"):
+    for name in (
+        "init_scale",
+        "lr_ceiling",
+        "batch",
+        "none",
+        "he",
+        "residual",
+        "digits",
+        "adam-0.98",
+        "torch_eager",
+        "bn-1",
+    ):
         assert any(line.split()[:1] == [name] for line in lines), name
 
 

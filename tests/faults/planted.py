@@ -97,7 +97,7 @@ def labels_among_inputs(data):
     return dataclasses.replace(data, x=x, x_test=x_test)
 
 
-def tested_in_training(data):
+def overlapping_parts(data):
     """Test samples stand in for as many training samples."""
     size = len(data.x_test)
     x, y = torch.cat([data.x_test, data.x[size:]]), torch.cat([data.y_test, data.y[size:]])

@@ -47,7 +47,7 @@ from planted import (
     labels_among_inputs,
     labels_shifted,
     one,
-    tested_in_training,
+    overlapping_parts,
     unbias,
 )
 from small_claims import TESTS, measure, other_tests, records, small, verdicts, with_norm
@@ -76,15 +76,10 @@ training = importlib.import_module("ics_bench.training.train")  # the package's 
 # -- norms
 
 
-def oracle_off(*norms):
-    """What of the named norms is not the oracle's: (norm, lifted, output)."""
-    return {
-        (norm, alone, name)
-        for norm, mode, alone in LAYERS
-        for kind in KINDS
-        if norm in norms
-        for name in outputs_off(norm, mode, alone, kind)
-    }
+def oracle_off(lifted):
+    """Outputs of batch norm, lifted or alone, that are not the oracle's."""
+    layers = [layer for layer in LAYERS if layer[0] == "batch" and layer[2] == lifted]
+    return {name for layer in layers for kind in KINDS for name in outputs_off(*layer, kind)}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -95,7 +90,7 @@ def test_norms_agree_with_the_oracle(norm, mode, alone, kind):
 
 def test_faultless_batch_norm_from_its_definition_is_the_oracles(monkeypatch):
     monkeypatch.setattr(BatchNorm, "forward", batch_norm())
-    assert {found for found in oracle_off("batch") if not found[1]} == set()
+    assert oracle_off(lifted=False) == set()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +108,7 @@ def test_faultless_batch_norm_from_its_definition_is_the_oracles(monkeypatch):
 def test_a_faulty_batch_norm_is_not_the_oracles(monkeypatch, fault, output):
     """Variances mixed up, a wrong epsilon or none, stale or detached statistics → the oracle."""
     monkeypatch.setattr(BatchNorm, "forward", batch_norm(**fault))
-    assert ("batch", False, output) in oracle_off("batch")
+    assert output in oracle_off(lifted=False)
 
 
 def test_lifted_batch_norm_by_the_unbiased_variance(monkeypatch):
@@ -121,7 +116,7 @@ def test_lifted_batch_norm_by_the_unbiased_variance(monkeypatch):
     chosen = other_tests("training/test_replica_training.py").test_the_fastest_mode_that_computes_the_same_is_chosen
     chosen("batch", "lifted")
     monkeypatch.setattr(lifted, "_BatchNormalize", Unbiased)
-    assert ("batch", True, "y") in oracle_off("batch")
+    assert "y" in oracle_off(lifted=True)
     with pytest.raises(AssertionError):
         chosen("batch", "lifted")
     chosen("batch", "vmap")
@@ -130,7 +125,7 @@ def test_lifted_batch_norm_by_the_unbiased_variance(monkeypatch):
 def test_lifted_running_variance_of_the_biased_one(monkeypatch):
     """Variances mixed up in the lifted running statistics → the oracle."""
     monkeypatch.setattr(lifted.LiftedBatchNorm, "forward", biased_lifted)
-    assert oracle_off("batch") == {("batch", True, "running_var")}
+    assert oracle_off(lifted=True) == {"running_var"}
 
 
 BACKWARD = "linear, batch 8"
@@ -191,8 +186,16 @@ def test_a_faulty_kernel_is_not_timed(monkeypatch, fault):
 # -- probes
 
 
-@pytest.mark.parametrize("forgotten", ["nothing", "buffers", "modes", "numbers"])
-def test_a_probe_that_does_not_restore(monkeypatch, forgotten):
+CAUGHT = {
+    "nothing": set(),
+    "buffers": {"layers.signals", "layerwise.trace", "gradient_shift.gradient_shift"},
+    "modes": {"additions.additions"},
+    "numbers": {"layers.signals", "layerwise.trace", "objective.loss_and_gradient", "landscape.landscape"},
+}
+
+
+@pytest.mark.parametrize(("forgotten", "caught"), CAUGHT.items())
+def test_a_probe_that_does_not_restore(monkeypatch, forgotten, caught):
     """Probes that leave running statistics, modes or random numbers changed → the table of probes without a trace."""
     for info in pkgutil.iter_modules(ics_bench.probes.__path__):
         module = importlib.import_module(f"ics_bench.probes.{info.name}")
@@ -201,8 +204,8 @@ def test_a_probe_that_does_not_restore(monkeypatch, forgotten):
     probes = other_tests("probes/test_probes_leave_no_trace.py")
     with torch.random.fork_rng():
         leave = {name for name in probes.PROBES if any(leaves_trace(probes, name, mode) for mode in (True, False))}
-    expected = {"layers.signals", "layerwise.trace", "additions.additions", "objective.surface"}
-    assert leave >= expected if forgotten in ("buffers", "numbers") else (leave == set()) == (forgotten == "nothing")
+    assert leave >= caught
+    assert bool(leave) == bool(caught)
 
 
 def leaves_trace(probes, name, mode):
@@ -301,7 +304,7 @@ def test_a_data_order_that_is_not_drawn(monkeypatch, fault):
         assert_orders_are_drawn_by_seed_and_epoch()
 
 
-@pytest.mark.parametrize("fault", [labels_among_inputs, tested_in_training, labels_shifted])
+@pytest.mark.parametrize("fault", [labels_among_inputs, overlapping_parts, labels_shifted])
 def test_data_that_leak_or_are_mislabelled(monkeypatch, fault):
     """Labels among the inputs, test samples in training, wrong labels → digits must be a partition of their source."""
     partition = "test_training_and_test_parts_are_a_partition"
@@ -354,21 +357,20 @@ def test_lower_taken_for_higher_or_the_arms_exchanged(conditioning):
 def test_arms_that_were_measured_on_different_seeds(conditioning):
     """Arms with seeds of their own → every paired rule; here cond-1, which is left open."""
     claim, measurements = conditioning
-    other = [
-        dataclasses.replace(m, seed=m.seed + 1) if m.case["preprocessing"] == "centred" else m for m in measurements
-    ]
+    moved = {m: m.case["preprocessing"] == "centred" and m.seed is not None for m in measurements}
+    other = [dataclasses.replace(m, seed=m.seed + 1) if moves else m for m, moves in moved.items()]
     judgement = judge(claim, other, "standard")
     assert judgement.verdict == "inconclusive"
     assert any("different seeds" in text for text in judgement.warnings)
 
 
 def mispaired(find):
-    """Every setting's x goes with the next setting's y."""
+    """The settings' x in the order of the catalogue, their y in that of the alphabet."""
 
     def faulty(self, evidence, arms, seeds):
         names = [name.removesuffix(".x") for name in arms if name.endswith(".x")]
-        turned = {f"{n}.y": arms[f"{m}.y"] for n, m in zip(names, [*names[1:], names[0]], strict=True)}
-        return find(self, evidence, {**arms, **turned}, seeds)
+        others = {f"{name}.y": arms[f"{other}.y"] for name, other in zip(names, sorted(names), strict=True)}
+        return find(self, evidence, {**arms, **others}, seeds)
 
     return faulty
 
@@ -410,4 +412,4 @@ def test_mispaired_settings_of_a_correlation(monkeypatch, claim_id, setting):
         planted.setattr(rank_correlation, "spearman", sorted_first(rank_correlation.spearman))
         assert verdicts(claim, measurements) == ("inconclusive", {setting: "supported", control.name: "refuted"})
     monkeypatch.setattr(RankCorrelation, "find", mispaired(RankCorrelation.find))
-    assert verdicts(claim, measurements)[1][setting] != "supported"
+    assert verdicts(claim, measurements)[1][setting] == "refuted"
