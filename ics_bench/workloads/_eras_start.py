@@ -47,7 +47,7 @@ def pretrain_greedily(problem: Problem, seeds: Sequence[int], pretraining: Pretr
         rate = pretraining.binary_rate if place else pretraining.gaussian_rate
 
         def build(seed: int, place: int = place) -> GreedyStep:
-            return GreedyStep(nets[seed].hidden[:place], nets[seed].machine(place))
+            return GreedyStep(list(nets[seed].hidden)[:place], nets[seed].machine(place))
 
         step = replace(problem, build=build, loss=MEAN_OUTPUT)
         for seed, trained in final_modules(step, recipe, dict.fromkeys(seeds, rate)).items():
@@ -88,5 +88,5 @@ def flops_per_step(problem: Problem, batch_size: int, seed: int) -> int:
     module = problem.build(seed).train()
     with torch.random.fork_rng(devices=[]), FlopCounterMode(display=False) as counter:
         output = module(problem.x[:batch_size])
-        problem.loss.mean(output[None], problem.y[None, :batch_size]).sum().backward()
+        torch.autograd.backward(problem.loss.mean(output[None], problem.y[None, :batch_size]).sum())
     return int(counter.get_total_flops())

@@ -149,7 +149,7 @@ class ShiftWatch:
     def _probes(self, seed: int) -> list[torch.Tensor]:
         generator = torch.Generator().manual_seed(self.probe_seed(seed))
         order = torch.randperm(len(self.problem.x), generator=generator)[: 3 * self.probe_size]
-        return list(self.problem.x[order.to(self.problem.x.device)].split(self.probe_size))
+        return list(torch.split(self.problem.x[order.to(self.problem.x.device)], self.probe_size))
 
     def _pair(self, before: _Before, after: nn.Module, probes: list[torch.Tensor]) -> Pair:
         step, module = before.step, before.module
