@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.finding import Finding
@@ -31,7 +34,8 @@ class PairedEffect(Rule):
 
     A diverged replica (NaN) has failed: it counts as the worst value, and two failures of one seed
     tie. A mean cannot hold it, so a sample with failures needs ``summary="median"``, whose test is by
-    signed ranks.
+    signed ranks. Where NaN says that a quantity is not defined, rather than that training failed,
+    ``undefined="undecided"``: such a pair counts for neither verdict.
 
     Parameters
     ----------
@@ -43,6 +47,8 @@ class PairedEffect(Rule):
     summary : {"mean", "median"}
     alpha : float
         Level of each one-sided test.
+    undefined : {"failed", "undecided"}
+        What NaN means.
     """
 
     roles: ClassVar[tuple[str, ...]] = ("subject", "baseline")
@@ -54,10 +60,12 @@ class PairedEffect(Rule):
     smallest_effect: float
     summary: Summary = "median"
     alpha: float = 0.05
+    undefined: Literal["failed", "undecided"] = "failed"
 
     def __post_init__(self) -> None:
         check_paired(self.better, self.scale, self.alpha)
         check_option("summary", self.summary, ("mean", "median"))
+        check_option("undefined", self.undefined, ("failed", "undecided"))
         check_smallest(self.smallest_effect)
 
     def metrics(self) -> tuple[str, ...]:
@@ -68,7 +76,11 @@ class PairedEffect(Rule):
         """Judge one setting on at least ``seeds`` pairs."""
         gains = advantages(evidence, arms, self.metric, self.better, self.scale, max(2, seeds))
         target = f"more than {self.smallest_effect:g}"
-        return effect_finding(gains, self.smallest_effect, self.summary, self.alpha, unit_of(self.scale), target)
+        unit, upper = unit_of(self.scale), gains
+        if self.undefined == "undecided":
+            lost = undefined_pairs(evidence, arms, self.metric, max(2, seeds))
+            gains, upper = np.where(lost, -np.inf, gains), np.where(lost, np.inf, gains)
+        return effect_finding(gains, self.smallest_effect, self.summary, self.alpha, unit, target, optimistic=upper)
 
     def shortfall(self, finding: Finding) -> float:
         """Baseline over subject; below 1 where the subject is better."""
@@ -80,6 +92,12 @@ def check_paired(better: str, scale: str, alpha: float) -> None:
     check_option("better", better, ("lower", "higher"))
     check_option("scale", scale, ("log10-ratio", "difference"))
     check_alpha(alpha)
+
+
+def undefined_pairs(evidence: Evidence, arms: Mapping[str, Arm], metric: str, seeds: int) -> NDArray[np.bool_]:
+    """Whether the subject's or the baseline's value of each seed is NaN."""
+    found = [evidence.by_seed(arms[role], metric, seeds).values() for role in ("subject", "baseline")]
+    return np.isnan([[item.value for item in items] for items in found]).any(axis=0)
 
 
 def advantages(
