@@ -20,6 +20,7 @@ from ics_bench.claims.rules.settings_table import (
     read_table,
     scores,
     sign_of,
+    spread,
 )
 from ics_bench.claims.rules.shortfall import short_of
 
@@ -111,7 +112,9 @@ class RankContest(Rule):
         low, high = ((lead * y).sum(axis=0) for y in (y_low, y_high))
         target = f"correlates over {len(names)} settings by more than {self.smallest:g} beyond {self.rival_metric}"
         finding = effect_finding(low, self.smallest, self.summary, self.alpha, "correlation", target, optimistic=high)
-        mine, theirs = ((side * scores(table.values[Y], groups)).sum(axis=0).mean() for side in (x, rival))
+        tied = scores(table.values[Y], groups)
+        finding = spread(finding, low, (lead * tied).sum(axis=0), high, self.summary)
+        mine, theirs = ((side * tied).sum(axis=0).mean() for side in (x, rival))
         shown = f"mean correlations, as claimed: {mine:.2f} of {self.x_metric}, {theirs:.2f} of {self.rival_metric}"
         return replace(finding, warnings=(*finding.warnings, *table.notes, shown))
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.finding import Finding, SettingVerdict
-from ics_bench.claims.rules.effect import Summary, check_alpha, check_option, effect_finding
+from ics_bench.claims.rules.effect import Summary, Values, check_alpha, check_option, effect_finding
 from ics_bench.claims.rules.rule import Rule
 from ics_bench.claims.rules.settings_table import (
     Direction,
+    Groups,
     Worst,
     check_roles,
     groups_of,
@@ -21,6 +22,7 @@ from ics_bench.claims.rules.settings_table import (
     read_table,
     scores,
     sign_of,
+    spread,
 )
 from ics_bench.claims.rules.shortfall import short_of
 
@@ -131,8 +133,9 @@ class RankCorrelation(Rule):
         target += f" within {self.within}" if self.within else ""
         target += f" of more than {self.smallest:g}" if self.smallest else ""
         finding = effect_finding(low, self.smallest, self.summary, self.alpha, "correlation", target, optimistic=high)
-        dealt = _dealt(x, scores(table.values[Y], groups), float(low.mean()), groups, self.permutations)
-        finding = self._less_chance(finding, dealt)
+        tied = scores(table.values[Y], groups)
+        finding = spread(finding, low, (x * tied).sum(axis=0), high, self.summary)
+        finding = self._less_chance(finding, _dealt(x, tied, float(low.mean()), groups, self.permutations))
         flat = int(((x == 0).all(axis=0) | (y_low == 0).all(axis=0)).sum())
         notes = list(table.notes)
         if flat:
@@ -154,9 +157,7 @@ class RankCorrelation(Rule):
         return short_of(finding)
 
 
-def _dealt(
-    x: np.ndarray, y: np.ndarray, observed: float, groups: np.ndarray, permutations: int
-) -> float:
+def _dealt(x: Values, y: Values, observed: float, groups: Groups, permutations: int) -> float:
     """p-value of the mean correlation over seeds, among those with each group's ``y`` dealt anew to its settings."""
     products = x @ y.T / x.shape[1]  # [i, j]: what setting i gains by the y of setting j, mean over seeds
     rng = np.random.default_rng(0)

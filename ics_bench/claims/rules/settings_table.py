@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ics_bench.claims.evidence import Arm, Evidence
-from ics_bench.claims.finding import MissingEvidenceError
-from ics_bench.claims.rules.effect import Values
+from ics_bench.claims.finding import Finding, MissingEvidenceError
+from ics_bench.claims.rules.effect import Summary, Values
+from ics_bench.stats import Interval, median_interval, t_interval
 from ics_bench.stats.ranks import mean_ranks
 
 LEAST_SETTINGS = 4
@@ -159,6 +160,15 @@ def scores(values: Values, groups: Groups) -> Values:
         ranks[groups == group] -= ranks[groups == group].mean(axis=0)
     length = np.sqrt((ranks**2).sum(axis=0))
     return np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
+
+
+def spread(finding: Finding, low: Values, middle: Values, high: Values, summary: Summary) -> Finding:
+    """Let a finding show the correlation of equal ranks as its effect, and an interval over what bounds leave open."""
+    if summary == "mean":
+        effect, ends = float(middle.mean()), (t_interval(low), t_interval(high))
+    else:
+        effect, ends = float(np.median(middle)), (median_interval(low).interval, median_interval(high).interval)
+    return replace(finding, effect=effect, interval=Interval(ends[0].low, ends[1].high))
 
 
 def sign_of(direction: Direction) -> float:
