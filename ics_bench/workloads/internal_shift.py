@@ -134,12 +134,15 @@ class InternalShift(Workload):
         base = Case.of({**self.cases("quick")[0], "depth": 10})
         norms = ("none", "batch")
         changes: list[dict[str, Scalar]] = [{**LINEAR, "norm": norm} for norm in norms]
-        changes += [{"norm": norm, "learning_rate": 0.01, "depth": depth} for depth in (10, 20) for norm in norms]
+        changes += [{"norm": norm, "learning_rate": 0.01} for norm in norms]
         changes += [{"norm": norm, "depth": 5} for norm in norms]
         changes += [{"norm": "layer", "learning_rate": rate} for rate in (0.01, 0.03, 0.1)]
         for norm in (*norms, "layer"):
             changes += [{"norm": norm, "learning_rate": 0.03, "depth": 5}]
             changes += [{"norm": norm, "learning_rate": 0.03, "architecture": "residual"}]
+        for norm in (*norms, "layer"):
+            low: dict[str, Scalar] = {"norm": norm, "learning_rate": 0.01}
+            changes += [low | change for change in ({"depth": 5}, {"depth": 20}, {"init": "xavier"})]
         changes += [{"norm": "none", "learning_rate": 0.0001}]
         return tuple(Case.of({**base, **change}) for change in changes)
 

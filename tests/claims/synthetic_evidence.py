@@ -29,7 +29,8 @@ workload = "w"
 
 def claim(body, **fields):
     """One claim with ``body`` appended to its header."""
-    values = {"id": "c", "family": "theory", "tier": "standard", "seeds": 11, "least_seeds": 3, "rule": "within"}
+    least = 11 if fields.get("family") == "training" else 3
+    values = {"id": "c", "family": "theory", "tier": "standard", "seeds": 11, "least_seeds": least, "rule": "within"}
     (parsed,) = parse_catalogue(HEAD.format(**{**values, **fields}) + body)
     return parsed
 

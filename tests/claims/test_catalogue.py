@@ -218,6 +218,15 @@ def test_only_rules_that_test_serve_the_training_family(rule):
             family_of_one(rule, "training")
 
 
+def test_a_training_claim_is_judged_on_no_fewer_seeds_than_the_family_needs():
+    assert training_claims(CATALOGUE) * 2.0**-10 <= 0.05 < training_claims(CATALOGUE) * 2.0**-9
+    body = f'[claim.parameters]\n{PARAMETERS["exceeds"]}\n[[claim.settings]]\nname = "a"\n'
+    assert claim(body, rule="exceeds", family="training", least_seeds=11).least_seeds == 11
+    with pytest.raises(UsageError, match="least_seeds=10 is too few for the training family"):
+        claim(body, rule="exceeds", family="training", least_seeds=10)
+    assert claim(body, rule="exceeds", family="theory", least_seeds=10).least_seeds == 10
+
+
 def test_the_smallest_catalogue_parses_and_judges():
     (parsed,) = parse_catalogue(VALID)
     assert parsed == claim(BODY, seeds=3)
