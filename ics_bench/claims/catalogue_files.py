@@ -154,8 +154,8 @@ def _claim(file: str, raw: Mapping[str, Any]) -> Claim:
         raise UsageError(f"{where}: family 'training' needs rules that test; {raw.get('rule')!r} gives no p-value")
     if raw["family"] == "training" and raw["least_seeds"] < LEAST_TRAINING_SEEDS:
         raise UsageError(
-            f"{where}: least_seeds={raw['least_seeds']} is too few for the training family, whose correction no p-value "
-            f"of fewer than {LEAST_TRAINING_SEEDS} seeds passes; raise it"
+            f"{where}: least_seeds={raw['least_seeds']} is too few for the training family: no p-value of fewer "
+            f"than {LEAST_TRAINING_SEEDS} seeds passes its correction; raise it"
         )
     history = raw.get("history", "")
     if not isinstance(history, str) or ("history" in raw and not history.strip()):

@@ -141,8 +141,8 @@ class InternalShift(Workload):
             changes += [{"norm": norm, "learning_rate": 0.03, "depth": 5}]
             changes += [{"norm": norm, "learning_rate": 0.03, "architecture": "residual"}]
         for norm in (*norms, "layer"):
-            low: dict[str, Scalar] = {"norm": norm, "learning_rate": 0.01}
-            changes += [low | change for change in ({"depth": 5}, {"depth": 20}, {"init": "xavier"})]
+            changes += [{"norm": norm, "learning_rate": 0.01, "depth": depth} for depth in (5, 20)]
+            changes += [{"norm": norm, "learning_rate": 0.01, "init": "xavier"}]
         changes += [{"norm": "none", "learning_rate": 0.0001}]
         return tuple(Case.of({**base, **change}) for change in changes)
 
