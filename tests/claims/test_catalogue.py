@@ -186,6 +186,8 @@ PARAMETERS = {
     "success": 'metric = "m"\nclaimed = "most"\nat_least = 1.0',
     "paired_range": 'metric = "m"\nbetter = "lower"\nlow = 2.0\nhigh = 3.0',
     "interaction": 'metric = "m"\nbetter = "lower"\nscale = "difference"\nsmallest_effect = 1.0',
+    "no_interaction": 'metric = "m"\nbetter = "lower"\nscale = "difference"\nmargin = 1.0',
+    "impossible": 'metric = "m"\nat_least = 1.0',
     "rank_correlation": 'x_metric = "m"\ny_metric = "k"\ndirection = "positive"',
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_evidence import by_seed, claim
+from synthetic_evidence import WOBBLE, claim, find
 
 from ics_bench.claims import judge
 from ics_bench.claims.evidence import Arm, Evidence
@@ -15,18 +15,7 @@ from ics_bench.claims.rules import RULES
 from ics_bench.core import Case, Measurement
 
 INF, NAN = math.inf, math.nan
-SEEDS = 11
-WOBBLE = np.array([0.0, 0.3, -0.2, 0.1, -0.4, 0.25, -0.15, 0.35, -0.05, 0.2, -0.3])
-
-
-def find(rule, parameters, seeds=2, **arms):
-    """Judge arms given as values by seed; an arm may come as (workload, metric, values)."""
-    evidence, selected = [], {}
-    for role, values in arms.items():
-        name = role.replace("__", ".")
-        evidence += by_seed("m", values, arm=name)
-        selected[name] = Arm("w", Case.of(arm=name))
-    return RULES[rule](**{"metric": "m", **parameters}).find(Evidence(evidence, "standard"), selected, seeds)
+SEEDS = len(WOBBLE)
 
 
 ABOVE = {"bound": 1.0, "direction": "above"}
@@ -202,53 +191,6 @@ def test_only_both_together_arriving_is_an_interaction():
     lost = [INF] * SEEDS
     finding = find("interaction", LOSS, neither=lost, first=lost, second=lost, both=STEPS)
     assert (finding.verdict, finding.effect) == ("supported", INF)
-
-
-NEAR = {"better": "lower", "scale": "log10-ratio", "margin": 0.1}
-
-
-def equivalence(subject, baseline, **parameters):
-    return find("equivalent", {**NEAR, **parameters}, subject=subject, baseline=baseline)
-
-
-@pytest.mark.parametrize("failed", [INF, NAN])
-def test_two_arms_that_fail_alike_are_not_equivalent(failed):
-    finding = equivalence([failed] * SEEDS, [failed] * SEEDS)
-    assert finding.verdict == "inconclusive"
-    assert finding.interval == (-INF, INF)
-    assert math.isnan(finding.effect)
-    assert "in 11 of 11 pairs both arms failed" in finding.warnings[0]
-    most = [*STEPS[:4], *[failed] * 7]
-    assert equivalence(most, most).verdict == "inconclusive"
-    assert equivalence(1e6 * np.array(most), most).verdict == "inconclusive"
-
-
-def test_a_pair_of_failures_does_not_keep_the_others_from_deciding():
-    few = np.array([*STEPS, *STEPS, INF])
-    assert equivalence(few, few).verdict == "supported"
-    assert equivalence(3 * few, few).verdict == "refuted"
-    assert equivalence(few, few).p > equivalence([*STEPS, *STEPS], [*STEPS, *STEPS]).p
-
-
-@pytest.mark.parametrize("swap", [False, True])
-def test_an_arm_that_fails_alone_differs(swap):
-    arms = [INF] * 9 + [100, 100], [100] * SEEDS
-    finding = equivalence(*(arms[::-1] if swap else arms))
-    assert finding.verdict == "refuted"
-    assert finding.effect == (INF if swap else -INF)
-    assert "in 9 of 11 pairs one arm failed and the other did not" in finding.warnings[0]
-    one = equivalence(STEPS, [*STEPS[1:], INF])
-    assert one.p > equivalence(STEPS, STEPS).p
-    assert one.n == SEEDS
-
-
-@given(st.lists(st.floats(-1, 1), min_size=2, max_size=8), st.lists(st.sampled_from([0.0, INF, NAN]), max_size=6))
-def test_equivalence_treats_its_arms_alike(differences, extra):
-    difference = {"better": "higher", "scale": "difference", "margin": 0.5}
-    subject = [*differences, *(0.0 for _ in extra)]
-    baseline = [*(0.0 for _ in differences), *(-value for value in extra)]
-    one, other = equivalence(subject, baseline, **difference), equivalence(baseline, subject, **difference)
-    assert (one.verdict, one.p) == (other.verdict, pytest.approx(other.p))
 
 
 PAIRS = {"x_metric": "m", "y_metric": "m", "direction": "positive"}

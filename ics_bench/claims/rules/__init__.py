@@ -6,7 +6,9 @@ from types import MappingProxyType
 from ics_bench.claims.rules.ceiling import PrintedCeiling
 from ics_bench.claims.rules.equivalent import Equivalent
 from ics_bench.claims.rules.exceeds import Exceeds
+from ics_bench.claims.rules.impossible import Impossible
 from ics_bench.claims.rules.interaction import Interaction
+from ics_bench.claims.rules.no_interaction import NoInteraction
 from ics_bench.claims.rules.paired import PairedEffect
 from ics_bench.claims.rules.paired_range import PairedRange
 from ics_bench.claims.rules.printed import PrintedNumber
@@ -26,6 +28,8 @@ RULES: Mapping[str, type[Rule]] = MappingProxyType(
         "success": Success,
         "paired_range": PairedRange,
         "interaction": Interaction,
+        "no_interaction": NoInteraction,
+        "impossible": Impossible,
         "rank_correlation": RankCorrelation,
     }
 )

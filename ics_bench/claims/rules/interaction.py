@@ -72,17 +72,23 @@ class Interaction(Rule):
 
     def find(self, evidence: Evidence, arms: Mapping[str, Arm], seeds: int) -> Finding:
         """Judge one setting on at least ``seeds`` seeds, each measured in all four arms."""
-        chosen = {role: arms[role] for role in self.roles}
-        values = on_scale(evidence, chosen, self.metric, self.better, self.scale, max(2, seeds))
-        on_top = gain(values["both"], values["first"], self.better)
-        alone = gain(values["second"], values["neither"], self.better)
-        low, high = _difference(on_top, alone)
+        low, high = excess(evidence, arms, self.metric, self.better, self.scale, seeds)
         unit, target = unit_of(self.scale), f"an excess of more than {self.smallest_effect:g}"
         return effect_finding(low, self.smallest_effect, self.summary, self.alpha, unit, target, optimistic=high)
 
     def shortfall(self, finding: Finding) -> float:
         """Below 1 where the two together do more than the sum."""
         return short_of(finding)
+
+
+def excess(
+    evidence: Evidence, arms: Mapping[str, Arm], metric: str, better: Better, scale: Scale, seeds: int
+) -> tuple[Values, Values]:
+    """Gain of the second factor on top of the first, less its gain alone: the ends of where it lies, by seed."""
+    chosen = {role: arms[role] for role in Interaction.roles}
+    values = on_scale(evidence, chosen, metric, better, scale, max(2, seeds))
+    on_top = gain(values["both"], values["first"], better)
+    return _difference(on_top, gain(values["second"], values["neither"], better))
 
 
 def _difference(one: Values, other: Values) -> tuple[Values, Values]:
