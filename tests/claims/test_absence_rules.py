@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_evidence import WOBBLE, claim, find
 
+from ics_bench.claims import Finding
+from ics_bench.claims.rules import RULES
+
 INF, NAN = math.inf, math.nan
 SEEDS = len(WOBBLE)
 STEPS = 100 * 10.0 ** (WOBBLE / 20)
@@ -59,7 +62,18 @@ def test_equivalence_treats_its_arms_alike(differences, extra):
     assert (one.verdict, one.p) == (other.verdict, pytest.approx(other.p))
 
 
-FOUR = {"better": "lower", "scale": "log10-ratio", "margin": 0.1}
+LESS = {"better": "lower", "scale": "log10-ratio", "smallest_effect": 0.1}
+ABSENT = {**LESS, "claimed": "absent"}
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "supported"), (0.5, "supported"), (2.0, "refuted")])
+def test_an_advantage_that_is_ruled_out_supports_its_absence(factor, verdict):
+    arms = {"subject": STEPS / factor, "baseline": STEPS * 10.0 ** (WOBBLE[::-1] / 100)}
+    finding, other = find("paired_effect", ABSENT, **arms), find("paired_effect", LESS, **arms)
+    assert {finding.verdict, other.verdict} == {"supported", "refuted"}
+    assert finding.verdict == verdict
+    assert (finding.effect, finding.p, finding.interval) == (other.effect, other.p, other.interval)
+    assert finding.target == "no more than 0.1"
 
 
 def factorial(excess, **changes):
@@ -69,21 +83,26 @@ def factorial(excess, **changes):
     return arms | {"both": 2 * STEPS * 10.0**-excess} | changes
 
 
-@pytest.mark.parametrize(
-    ("excess", "verdict"), [(0.0, "supported"), (0.3, "refuted"), (-0.3, "refuted"), (0.1, "inconclusive")]
-)
-def test_no_interaction(excess, verdict):
-    finding = find("no_interaction", FOUR, **factorial(excess))
+@pytest.mark.parametrize(("excess", "verdict"), [(0.0, "supported"), (-0.3, "supported"), (0.3, "refuted")])
+def test_an_interaction_that_is_ruled_out_supports_its_absence(excess, verdict):
+    finding = find("interaction", ABSENT, **factorial(excess))
     assert finding.verdict == verdict
     assert finding.effect == pytest.approx(excess, abs=0.01)
 
 
-def test_an_interaction_of_failures_shows_no_absence():
+def test_too_little_evidence_shows_neither_an_effect_nor_its_absence():
     lost = [INF] * SEEDS
-    undecided = find("no_interaction", FOUR, neither=lost, second=STEPS, first=lost, both=STEPS)  # inf - inf
-    assert undecided.verdict == "inconclusive"
-    assert "on 11 of 11 seeds both sides failed" in undecided.warnings[0]
-    assert find("no_interaction", FOUR, **factorial(0.0, neither=lost)).verdict == "refuted"
+    undecided = {"neither": lost, "second": STEPS, "first": lost, "both": STEPS}  # inf - inf
+    assert find("interaction", ABSENT, **undecided).verdict == "inconclusive"
+    assert find("interaction", ABSENT, **factorial(0.1)).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(("rule", "arms"), [("paired_effect", 2), ("interaction", 4)])
+def test_what_is_tracked_falls_as_an_absence_holds_by_more(rule, arms):
+    made = RULES[rule](metric="m", **ABSENT)
+    short = [made.shortfall(Finding("supported", effect=effect, unit="decades")) for effect in (0.3, 0.1, 0.0, -0.3)]
+    assert short == pytest.approx([10**0.2, 1.0, 10**-0.1, 10**-0.4])
+    assert len(made.roles) == arms
 
 
 def attempts(*won, **parameters):

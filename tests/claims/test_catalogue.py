@@ -186,7 +186,6 @@ PARAMETERS = {
     "success": 'metric = "m"\nclaimed = "most"\nat_least = 1.0',
     "paired_range": 'metric = "m"\nbetter = "lower"\nlow = 2.0\nhigh = 3.0',
     "interaction": 'metric = "m"\nbetter = "lower"\nscale = "difference"\nsmallest_effect = 1.0',
-    "no_interaction": 'metric = "m"\nbetter = "lower"\nscale = "difference"\nmargin = 1.0',
     "impossible": 'metric = "m"\nat_least = 1.0',
     "rank_correlation": 'x_metric = "m"\ny_metric = "k"\ndirection = "positive"',
 }
@@ -291,6 +290,9 @@ def test_duplicate_ids_are_refused():
     ("rule", "parameters", "message"),
     [
         ("paired_effect", 'metric="m"\nbetter="smaller"\nscale="difference"\nsmallest_effect=1', "better='smaller'"),
+        ("paired_effect", f'{PARAMETERS["paired_effect"]}\nclaimed="no"', "claimed='no'"),
+        ("interaction", f'{PARAMETERS["interaction"]}\nclaimed="no"', "claimed='no'"),
+        ("impossible", 'metric="m"\nat_least=nan', "at_least=nan"),
         ("paired_effect", 'metric="m"\nbetter="lower"\nscale="ratio"\nsmallest_effect=1', "scale='ratio'"),
         ("paired_effect", 'metric="m"\nbetter="lower"\nscale="difference"\nsmallest_effect=-1', "smallest_effect=-1"),
         ("equivalent", 'metric="m"\nbetter="lower"\nscale="difference"\nmargin=0', "margin=0"),

@@ -8,7 +8,6 @@ from ics_bench.claims.rules.equivalent import Equivalent
 from ics_bench.claims.rules.exceeds import Exceeds
 from ics_bench.claims.rules.impossible import Impossible
 from ics_bench.claims.rules.interaction import Interaction
-from ics_bench.claims.rules.no_interaction import NoInteraction
 from ics_bench.claims.rules.paired import PairedEffect
 from ics_bench.claims.rules.paired_range import PairedRange
 from ics_bench.claims.rules.printed import PrintedNumber
@@ -28,7 +27,6 @@ RULES: Mapping[str, type[Rule]] = MappingProxyType(
         "success": Success,
         "paired_range": PairedRange,
         "interaction": Interaction,
-        "no_interaction": NoInteraction,
         "impossible": Impossible,
         "rank_correlation": RankCorrelation,
     }

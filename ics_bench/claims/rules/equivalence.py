@@ -1,4 +1,4 @@
-"""What rules about equivalence share: from one difference a seed to a finding that there is none which matters."""
+"""From one difference a seed to the finding that there is none which matters, on either side."""
 
 from __future__ import annotations
 

@@ -12,19 +12,21 @@ from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.finding import Finding
 from ics_bench.claims.rules.effect import (
     Better,
+    Claimed,
     Scale,
     Summary,
     Values,
+    as_claimed,
     check_option,
     check_smallest,
     effect_finding,
     gain,
     on_scale,
+    short_of_claim,
     unit_of,
 )
 from ics_bench.claims.rules.paired import check_paired
 from ics_bench.claims.rules.rule import Rule
-from ics_bench.claims.rules.shortfall import short_of
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Interaction(Rule):
     summary : {"mean", "median"}
     alpha : float
         Level of each one-sided test.
+    claimed : {"present", "absent"}
+        With *absent*, ruling an interaction that matters out supports the claim, and finding one refutes it.
     """
 
     roles: ClassVar[tuple[str, ...]] = ("both", "first", "second", "neither")
@@ -60,11 +64,13 @@ class Interaction(Rule):
     smallest_effect: float
     summary: Summary = "median"
     alpha: float = 0.05
+    claimed: Claimed = "present"
 
     def __post_init__(self) -> None:
         check_paired(self.better, self.scale, self.alpha)
         check_option("summary", self.summary, ("mean", "median"))
         check_smallest(self.smallest_effect)
+        check_option("claimed", self.claimed, ("present", "absent"))
 
     def metrics(self) -> tuple[str, ...]:
         """Name the metric."""
@@ -72,23 +78,18 @@ class Interaction(Rule):
 
     def find(self, evidence: Evidence, arms: Mapping[str, Arm], seeds: int) -> Finding:
         """Judge one setting on at least ``seeds`` seeds, each measured in all four arms."""
-        low, high = excess(evidence, arms, self.metric, self.better, self.scale, seeds)
-        unit, target = unit_of(self.scale), f"an excess of more than {self.smallest_effect:g}"
-        return effect_finding(low, self.smallest_effect, self.summary, self.alpha, unit, target, optimistic=high)
+        chosen = {role: arms[role] for role in self.roles}
+        values = on_scale(evidence, chosen, self.metric, self.better, self.scale, max(2, seeds))
+        on_top = gain(values["both"], values["first"], self.better)
+        low, high = _difference(on_top, gain(values["second"], values["neither"], self.better))
+        more = "more" if self.claimed == "present" else "no more"
+        unit, target = unit_of(self.scale), f"an excess of {more} than {self.smallest_effect:g}"
+        finding = effect_finding(low, self.smallest_effect, self.summary, self.alpha, unit, target, optimistic=high)
+        return as_claimed(finding, self.claimed)
 
     def shortfall(self, finding: Finding) -> float:
         """Below 1 where the two together do more than the sum."""
-        return short_of(finding)
-
-
-def excess(
-    evidence: Evidence, arms: Mapping[str, Arm], metric: str, better: Better, scale: Scale, seeds: int
-) -> tuple[Values, Values]:
-    """Gain of the second factor on top of the first, less its gain alone: the ends of where it lies, by seed."""
-    chosen = {role: arms[role] for role in Interaction.roles}
-    values = on_scale(evidence, chosen, metric, better, scale, max(2, seeds))
-    on_top = gain(values["both"], values["first"], better)
-    return _difference(on_top, gain(values["second"], values["neither"], better))
+        return short_of_claim(finding, self.smallest_effect, self.claimed)
 
 
 def _difference(one: Values, other: Values) -> tuple[Values, Values]:
