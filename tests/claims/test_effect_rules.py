@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_evidence import by_seed, claim
+from synthetic_evidence import WOBBLE, claim, find
 
 from ics_bench.claims import judge
 from ics_bench.claims.evidence import Arm, Evidence
@@ -15,18 +15,7 @@ from ics_bench.claims.rules import RULES
 from ics_bench.core import Case, Measurement
 
 INF, NAN = math.inf, math.nan
-SEEDS = 11
-WOBBLE = np.array([0.0, 0.3, -0.2, 0.1, -0.4, 0.25, -0.15, 0.35, -0.05, 0.2, -0.3])
-
-
-def find(rule, parameters, seeds=2, **arms):
-    """Judge arms given as values by seed; an arm may come as (workload, metric, values)."""
-    evidence, selected = [], {}
-    for role, values in arms.items():
-        name = role.replace("__", ".")
-        evidence += by_seed("m", values, arm=name)
-        selected[name] = Arm("w", Case.of(arm=name))
-    return RULES[rule](**{"metric": "m", **parameters}).find(Evidence(evidence, "standard"), selected, seeds)
+SEEDS = len(WOBBLE)
 
 
 ABOVE = {"bound": 1.0, "direction": "above"}

@@ -111,6 +111,16 @@ def test_open_values_are_placed_at_the_extremes_of_all_their_orders(x, y):
         assert spearman(x, ranks) == pytest.approx(extreme(every), nan_ok=True)
 
 
+def test_dealt_anew_for_every_seed_the_closest_correlation_is_absent():
+    norms = ["none"] * 6 + ["batch"] * 6
+    x = noisy(TWELVE, RNG)
+    assert find("rank_correlation", {"smallest": 0.5}, x=x, y=x).verdict == "supported"
+    control = {"smallest": 0.5, "claimed": "absent", "dealt": True}
+    for within in ("", "norm"):
+        assert find("rank_correlation", {**control, "within": within}, norms, x=x, y=x).verdict == "supported"
+    assert find("rank_correlation", {**control, "dealt": False}, x=x, y=x).verdict == "refuted"
+
+
 def test_a_contest_is_won_by_the_closer_correlation():
     y = noisy(TWELVE, RNG)
     rough = noisy(TWELVE[[1, 0, 5, 2, 7, 3, 4, 6, 11, 8, 10, 9]], RNG)

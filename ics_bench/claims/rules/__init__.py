@@ -6,6 +6,7 @@ from types import MappingProxyType
 from ics_bench.claims.rules.ceiling import PrintedCeiling
 from ics_bench.claims.rules.equivalent import Equivalent
 from ics_bench.claims.rules.exceeds import Exceeds
+from ics_bench.claims.rules.impossible import Impossible
 from ics_bench.claims.rules.interaction import Interaction
 from ics_bench.claims.rules.paired import PairedEffect
 from ics_bench.claims.rules.paired_ceiling import PairedCeiling
@@ -28,6 +29,7 @@ RULES: Mapping[str, type[Rule]] = MappingProxyType(
         "success": Success,
         "paired_range": PairedRange,
         "interaction": Interaction,
+        "impossible": Impossible,
         "rank_correlation": RankCorrelation,
         "rank_contest": RankContest,
         "paired_ceiling": PairedCeiling,

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from ics_bench.claims.evidence import Arm, Evidence
-from ics_bench.claims.finding import Finding, SettingVerdict
-from ics_bench.claims.rules.effect import Summary, Values, check_alpha, check_option, effect_finding
+from ics_bench.claims.finding import Finding
+from ics_bench.claims.rules.effect import Claimed, Summary, Values, as_claimed, check_alpha, check_option, effect_finding
 from ics_bench.claims.rules.rule import Rule
 from ics_bench.claims.rules.settings_table import (
     Direction,
     Groups,
     Worst,
     check_roles,
+    deal,
+    deals,
     groups_of,
     place_open,
     read_table,
@@ -27,11 +29,6 @@ from ics_bench.claims.rules.settings_table import (
 from ics_bench.claims.rules.shortfall import short_of
 
 X, Y = ".x", ".y"
-_OPPOSITE: Mapping[SettingVerdict, SettingVerdict] = {
-    "supported": "refuted",
-    "refuted": "supported",
-    "inconclusive": "inconclusive",
-}
 
 
 @dataclass(frozen=True)
@@ -74,6 +71,9 @@ class RankCorrelation(Rule):
         Whether the correlation is claimed, or, as in a negative control, its absence.
     permutations : int
         Random ones.
+    dealt : bool
+        Deal ``y`` at random among the settings of a group, anew for every seed: a negative control, whose
+        correlation must be absent.
     """
 
     roles: ClassVar[tuple[str, ...]] = ()
@@ -89,8 +89,9 @@ class RankCorrelation(Rule):
     within: str = ""
     summary: Summary = "mean"
     alpha: float = 0.05
-    claimed: Literal["present", "absent"] = "present"
+    claimed: Claimed = "present"
     permutations: int = 9999
+    dealt: bool = False
 
     def __post_init__(self) -> None:
         check_option("claimed", self.claimed, ("present", "absent"))
@@ -125,6 +126,8 @@ class RankCorrelation(Rule):
         columns = {X: (self.x_metric, self.x_worst), Y: (self.y_metric, self.y_worst)}
         table = read_table(evidence, arms, names, columns, self.y_bound, max(2, seeds))
         groups = groups_of(arms, [name + X for name in names], self.within)
+        if self.dealt:
+            table = deal(table, groups)
         x = sign_of(self.direction) * scores(table.values[X], groups)
         y_low, y_high = (scores(place_open(table.values[Y], table.open, w, groups), groups) for w in (-x, x))
         low, high = ((x * y).sum(axis=0) for y in (y_low, y_high))
@@ -140,8 +143,7 @@ class RankCorrelation(Rule):
         notes = list(table.notes)
         if flat:
             notes.append(f"on {flat} of {low.size} seeds a quantity is the same in all settings: no correlation, 0")
-        verdict = finding.verdict if self.claimed == "present" else _OPPOSITE[finding.verdict]
-        return replace(finding, verdict=verdict, warnings=(*finding.warnings, *notes))
+        return as_claimed(replace(finding, warnings=(*finding.warnings, *notes)), self.claimed)
 
     def _less_chance(self, finding: Finding, dealt: float) -> Finding:
         """Take back what settings dealt at random would do as well."""
@@ -160,10 +162,5 @@ class RankCorrelation(Rule):
 def _dealt(x: Values, y: Values, observed: float, groups: Groups, permutations: int) -> float:
     """p-value of the mean correlation over seeds, among those with each group's ``y`` dealt anew to its settings."""
     products = x @ y.T / x.shape[1]  # [i, j]: what setting i gains by the y of setting j, mean over seeds
-    rng = np.random.default_rng(0)
-    deals = np.tile(np.arange(len(x)), (permutations, 1))
-    for group in np.unique(groups):
-        places = np.flatnonzero(groups == group)
-        deals[:, places] = rng.permuted(deals[:, places], axis=1)
-    found = products[np.arange(len(x)), deals].sum(axis=1)
+    found = products[np.arange(len(x)), deals(groups, permutations)].sum(axis=1)
     return float((1 + (found >= observed - 1e-12).sum()) / (1 + permutations))

@@ -124,6 +124,23 @@ def groups_of(arms: Mapping[str, Arm], roles: Sequence[str], key: str) -> Groups
     return groups
 
 
+def deals(groups: Groups, amount: int, seed: int = 0) -> Groups:
+    """Draw permutations of the settings that keep to their groups, shape (amount, settings)."""
+    rng = np.random.default_rng(seed)
+    drawn = np.tile(np.arange(len(groups)), (amount, 1))
+    for group in np.unique(groups):
+        places = np.flatnonzero(groups == group)
+        drawn[:, places] = rng.permuted(drawn[:, places], axis=1)
+    return drawn
+
+
+def deal(table: Table, groups: Groups) -> Table:
+    """Give every setting the `BOUNDED` value of another one of its group, another way for every seed."""
+    order = deals(groups, table.open.shape[1], seed=1).T
+    values = {**table.values, BOUNDED: np.take_along_axis(table.values[BOUNDED], order, axis=0)}
+    return Table(values, np.take_along_axis(table.open, order, axis=0), table.notes)
+
+
 def place_open(values: Values, open_ended: NDArray[np.bool_], weights: Values, groups: Groups) -> Values:
     """Rank values within their groups; equal ones share their mean rank, but open ones go by their weight.
 
