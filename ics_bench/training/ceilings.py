@@ -139,9 +139,7 @@ class CeilingSearch:
                 (low, high), (question, seed) = found[key], key
                 succeeds = self._outcome(Replica(middle, seed), question)
                 found[key] = (middle, high) if succeeds else (low, middle)
-        return {
-            question: {seed: OwnCeiling(*found[question, seed]) for seed in self.seeds} for question in QUESTIONS
-        }
+        return {question: {seed: OwnCeiling(*found[question, seed]) for seed in self.seeds} for question in QUESTIONS}
 
     def outcomes(self, rate: float, question: Question) -> list[bool | None]:
         """Outcomes of all seeds at a rate, in the order of the seeds."""
@@ -209,13 +207,19 @@ class CeilingSearch:
     def _descend_own(self) -> None:
         """Train each seed from the top of the grid down to its first success of either kind."""
         while True:
-            waiting = {(question, seed): self._undecided_own(question, seed) for question in QUESTIONS for seed in self.seeds}
+            waiting = {
+                (question, seed): self._undecided_own(question, seed) for question in QUESTIONS for seed in self.seeds
+            }
             seeds = {seed for (_, seed), rates in waiting.items() if rates}
             if not seeds:
                 return
             width = max(1, round(REPLICAS_TOGETHER / len(seeds)))
             self._decide(
-                [(Replica(rate, seed), question) for (question, seed), rates in waiting.items() for rate in rates[:width]]
+                [
+                    (Replica(rate, seed), question)
+                    for (question, seed), rates in waiting.items()
+                    for rate in rates[:width]
+                ]
             )
 
     def _undecided_own(self, question: Question, seed: int) -> list[float]:

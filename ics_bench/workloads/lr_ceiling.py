@@ -22,8 +22,8 @@ DIVERGENCE_FACTOR = 10.0
 BISECTIONS = 3
 
 FEASIBLE_FROM = 10.0**-1.5
-"""Lowest rate at which the budget is enough for nets of depth 5, with a norm or without: they take 60 to 90 steps there,
-and at 0.01 up to 250. A net that no rate trains may train at a lower one, given more steps."""
+"""Lowest rate at which the budget is enough for nets of depth 5, with a norm or without: they take 60 to 90 steps
+there, and at 0.01 up to 250. A net that no rate trains may train at a lower one, given more steps."""
 
 
 class LearningRateCeiling(Workload):
@@ -108,7 +108,7 @@ class LearningRateCeiling(Workload):
     flush_denormal = True
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
-        """At standard, other norms, optimizers, initializers and data at one depth, and batch norm after the activation."""
+        """At standard, other norms, optimizers, initializers and data, and batch norm after the activation."""
         if profile != "standard":
             return ()
         base = Case.of({**self.cases("quick")[0], "depth": 10})

@@ -1,4 +1,4 @@
-"""What a budget ended is a bound: of ratios of steps, of ceilings at rates too low for it; and NaN may mean undefined."""
+"""What a budget ended is a bound, of ratios of steps and of ceilings; and NaN may mean undefined."""
 
 import math
 
@@ -89,7 +89,8 @@ def ceiling(rates, succeeds, case_seeds=SEEDS, seeds=SEEDS, **parameters):
 
 
 @pytest.mark.parametrize(
-    ("feasible_from", "verdict"), [(0.0, "refuted"), (10**-3.5, "refuted"), (0.001, "inconclusive"), (0.1, "inconclusive")]
+    ("feasible_from", "verdict"),
+    [(0.0, "refuted"), (10**-3.5, "refuted"), (0.001, "inconclusive"), (0.1, "inconclusive")],
 )
 def test_a_failure_at_a_rate_too_low_for_the_budget_refutes_nothing(feasible_from, verdict):
     assert ceiling(GRID, lambda rate, seed: False, feasible_from=feasible_from).verdict == verdict

@@ -120,7 +120,7 @@ class PairedRange(Rule):
         )
 
     def _gains(self, evidence: Evidence, arms: Mapping[str, Arm], seeds: int) -> tuple[Values, Values]:
-        """Ends of the advantage of each seed, in decades."""
+        """Return the ends of the advantage of each seed, in decades."""
         if math.isinf(self.budget):
             least = most = advantages(evidence, arms, self.metric, self.better, "log10-ratio", seeds)
         else:
@@ -135,7 +135,9 @@ class PairedRange(Rule):
         if COST in arms:
             cost = evidence.by_seed(arms[COST], self.cost_metric, seeds)
             if list(cost) != list(evidence.by_seed(arms["subject"], self.metric, seeds)):
-                raise MissingEvidenceError(f"{self.cost_metric} was measured on other seeds; run all with the same ones")
+                raise MissingEvidenceError(
+                    f"{self.cost_metric} was measured on other seeds; run all with the same ones"
+                )
             decades = np.log10([item.value for item in cost.values()])
             least, most = least - decades, most - decades
         return least, most

@@ -10,7 +10,15 @@ import numpy as np
 
 from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.finding import Finding
-from ics_bench.claims.rules.effect import Claimed, Summary, Values, as_claimed, check_alpha, check_option, effect_finding
+from ics_bench.claims.rules.effect import (
+    Claimed,
+    Summary,
+    Values,
+    as_claimed,
+    check_alpha,
+    check_option,
+    effect_finding,
+)
 from ics_bench.claims.rules.rule import Rule
 from ics_bench.claims.rules.settings_table import (
     Direction,
