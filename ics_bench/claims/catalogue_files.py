@@ -21,7 +21,7 @@ FOLDER = "catalogue"
 """Beside this module, and no module itself."""
 
 LEAST_TRAINING_SEEDS = 11
-"""Of n seeds the smallest sign-flip p is 2⁻ⁿ: with fewer, no training claim could pass Holm's correction."""
+"""Of n seeds the smallest sign-flip p is 2⁻ⁿ, and Holm's correction for up to 102 claims takes 2⁻¹¹."""
 
 _TEXTS = ("id", "section", "statement", "page", "definition", "source", "caveat")
 _SHARED = ("rule", "workload", "case", "parameters", "arms")
@@ -154,8 +154,8 @@ def _claim(file: str, raw: Mapping[str, Any]) -> Claim:
         raise UsageError(f"{where}: family 'training' needs rules that test; {raw.get('rule')!r} gives no p-value")
     if raw["family"] == "training" and raw["least_seeds"] < LEAST_TRAINING_SEEDS:
         raise UsageError(
-            f"{where}: least_seeds={raw['least_seeds']} is too few for the training family: no p-value of fewer "
-            f"than {LEAST_TRAINING_SEEDS} seeds passes its correction; raise it"
+            f"{where}: least_seeds={raw['least_seeds']} is too few for the training family, whose claims are "
+            f"corrected for their number; give {LEAST_TRAINING_SEEDS} or more"
         )
     history = raw.get("history", "")
     if not isinstance(history, str) or ("history" in raw and not history.strip()):
