@@ -299,6 +299,7 @@ def test_the_smallest_catalogue_parses_and_judges():
         ('name = "a"', 'name = "a"\nprimary = false', "no setting is primary"),
         ('name = "a"', 'name = "a"\narms = { left = {} }', "compares the arms subject, got left"),
         ("[[claim.settings]]", '[[claim.settings]]\nname = "a"\n[[claim.settings]]', "have one name"),
+        ("budget_seconds = 1", "budget_seconds = 1\ntracked = { amr = 1 }", "tracked: unknown field 'amr'"),
     ],
 )
 def test_a_catalogue_that_could_not_be_judged_is_refused(old, new, message):
