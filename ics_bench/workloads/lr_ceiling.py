@@ -135,7 +135,7 @@ class LearningRateCeiling(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        return no_positions(case)
+        return no_positions(self, case)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Search the ceilings on the seeds, tune the rate on others, and score it on the seeds."""
