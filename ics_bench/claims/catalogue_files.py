@@ -20,6 +20,9 @@ SCHEMA = 1
 FOLDER = "catalogue"
 """Beside this module, and no module itself."""
 
+LEAST_TRAINING_SEEDS = 11
+"""Of n seeds the smallest sign-flip p is 2⁻ⁿ: with fewer, no training claim could pass Holm's correction."""
+
 _TEXTS = ("id", "section", "statement", "page", "definition", "source", "caveat")
 _SHARED = ("rule", "workload", "case", "parameters", "arms")
 _FIELDS = (
@@ -149,6 +152,11 @@ def _claim(file: str, raw: Mapping[str, Any]) -> Claim:
         raise UsageError(f"{where}: no setting is primary, so nothing could decide it")
     if raw["family"] == "training" and not all(setting.rule.tests for setting in settings if setting.primary):
         raise UsageError(f"{where}: family 'training' needs rules that test; {raw.get('rule')!r} gives no p-value")
+    if raw["family"] == "training" and raw["least_seeds"] < LEAST_TRAINING_SEEDS:
+        raise UsageError(
+            f"{where}: least_seeds={raw['least_seeds']} is too few for the training family: no p-value of fewer "
+            f"than {LEAST_TRAINING_SEEDS} seeds passes its correction; raise it"
+        )
     history = raw.get("history", "")
     if not isinstance(history, str) or ("history" in raw and not history.strip()):
         raise UsageError(f"{where}: history must be text, and not empty; leave it out where there is none")

@@ -77,10 +77,11 @@ class Pair:
 
 @dataclass(slots=True)
 class Record:
-    """What was seen of one replica: its pairs of steps, and the drift by a random perturbation at the start."""
+    """What was seen of one replica: its pairs of steps, and what other changes did to it at the start."""
 
     pairs: list[Pair] = field(default_factory=list)
     perturbed: list[Drift] = field(default_factory=list)
+    scaled: SingleSteps | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,9 @@ class ShiftWatch:
         Samples in a probe batch. There are three, disjoint.
     perturbation : float
         Standard deviation of the Gaussian perturbation of every weight and bias.
+    scaling : float, optional
+        Factor on each layer's initial parameters, for steps that compound for certain: in a ReLU net
+        without biases, together they multiply what each alone adds.
 
     Attributes
     ----------
@@ -123,10 +127,11 @@ class ShiftWatch:
         probe_seed: Callable[[int], int],
         probe_size: int,
         perturbation: float,
+        scaling: float | None = None,
     ) -> None:
         self.problem, self.probe_seed = problem, probe_seed
         self.starts, self.apart = frozenset(starts), frozenset(apart)
-        self.probe_size, self.perturbation = probe_size, perturbation
+        self.probe_size, self.perturbation, self.scaling = probe_size, perturbation, scaling
         self.records: dict[int, Record] = {}
         self._before: dict[int, _Before] = {}
 
@@ -136,6 +141,7 @@ class ShiftWatch:
         record = self.records.setdefault(seed, Record())
         if observation.step == 0:
             record.perturbed = self._perturbed(observation.module, seed)
+            record.scaled = self._scaled(observation.module, seed)
         before = self._before.pop(seed, None)
         if before is not None and observation.step == before.step + 1:
             record.pairs.append(self._pair(before, observation.module, seed))
@@ -165,7 +171,7 @@ class ShiftWatch:
         others = [signals(module, probe, noise) for probe in probes[1:]]
         gradients = layer_gradients(after, self.problem.x, self.problem.y, self._loss, later)
         stepped = _parameters(after)
-        single = self._single_steps(before, stepped, now, probes[0], noise) if step in self.apart else None
+        single = _single_steps(module, stepped, now, probes[0], noise) if step in self.apart else None
         return Pair(
             step=step,
             drifts=_drifts(now.pre_activations, then.pre_activations),
@@ -178,21 +184,6 @@ class ShiftWatch:
             consistency=[compare_gradients(*both).cosine for both in zip(before.gradients, gradients, strict=True)],
             single=single,
         )
-
-    def _single_steps(
-        self, before: _Before, stepped: State, now: Signals, probe: torch.Tensor, noise: int
-    ) -> SingleSteps:
-        """Let one layer at a time take its step and see what moves."""
-        moved, parts = [], []
-        twin = copy.deepcopy(before.module)
-        for layer in layers_of(twin):
-            with _holding(twin, {name: stepped[name] for name in layer.parameters}):
-                alone = signals(twin, probe, noise)
-            moved.append([_distance(*both) for both in zip(now.inputs, alone.inputs, strict=True)])
-            parts.append(_distance(now.pre_activations[-1], alone.pre_activations[-1]))
-        with _holding(twin, stepped):
-            whole = signals(twin, probe, noise)
-        return SingleSteps(moved, parts, _distance(now.pre_activations[-1], whole.pre_activations[-1]))
 
     def _running(self, module: nn.Module, after: nn.Module, probe: torch.Tensor) -> list[Drift]:
         found = []
@@ -212,6 +203,27 @@ class ShiftWatch:
         with _holding(module, state):
             shaken = signals(module, probe, noise).pre_activations
         return _drifts(signals(module, probe, noise).pre_activations, shaken)
+
+    def _scaled(self, module: nn.Module, seed: int) -> SingleSteps | None:
+        if self.scaling is None:
+            return None
+        probe, noise = self._probes(seed)[0], self._noise(seed, 0)
+        larger = {name: self.scaling * value for name, value in _parameters(module).items()}
+        return _single_steps(module, larger, signals(module, probe, noise), probe, noise)
+
+
+def _single_steps(module: nn.Module, stepped: State, now: Signals, probe: torch.Tensor, noise: int) -> SingleSteps:
+    """Let one layer at a time take its step and see what moves."""
+    moved, parts = [], []
+    twin = copy.deepcopy(module)
+    for layer in layers_of(twin):
+        with _holding(twin, {name: stepped[name] for name in layer.parameters}):
+            alone = signals(twin, probe, noise)
+        moved.append([_distance(*both) for both in zip(now.inputs, alone.inputs, strict=True)])
+        parts.append(_distance(now.pre_activations[-1], alone.pre_activations[-1]))
+    with _holding(twin, stepped):
+        whole = signals(twin, probe, noise)
+    return SingleSteps(moved, parts, _distance(now.pre_activations[-1], whole.pre_activations[-1]))
 
 
 def _parameters(module: nn.Module) -> State:

@@ -79,11 +79,16 @@ class FrozenHalf(Workload):
     flush_denormal = True
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
-        """At standard, a lower part of no layers: freezing it changes nothing."""
+        """At standard: no lower layers, other draws, and a lower rate, at which trained features leave steps to count."""
         if profile != "standard":
             return ()
-        base = {**self.cases("quick")[0], "depth": 10, "learning_rate": 0.03}
-        return (Case.of({**base, "lower_layers": 0, "lower": FROZEN, "pretraining": 0}),)
+        base = {**self.cases("quick")[0], "depth": 10, "learning_rate": 0.03, "lower_layers": 5}
+        slow = {"learning_rate": 0.01, "pretraining": 200}
+        return (
+            Case.of({**base, "lower_layers": 0, "lower": FROZEN, "pretraining": 0}),
+            Case.of({**base, "width": 65, "lower": MOVING, "pretraining": 0}),
+            *(Case.of({**base, **slow, "lower": lower}) for lower in (MOVING, FROZEN)),
+        )
 
     def cost(self, case: Case) -> float:
         """Grow with depth and with pretraining."""

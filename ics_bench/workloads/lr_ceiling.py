@@ -28,10 +28,14 @@ class LearningRateCeiling(Workload):
     A replica trains for 200 steps of 128 samples. It *diverges* when its loss is not finite or exceeds
     ten times the initial one; it *reaches the target* when its accuracy on the training set, in
     evaluation mode, checked every ten steps, is at least .9 at two checks running.
+
+    A seed's *own* ceiling lies between its ``own_*_ceiling``, the highest rate that succeeds, and its ``own_*_bound``,
+    the next one, which fails: both by a search of the seed's own, down the grid to its first success and then by
+    bisection. Where no rate succeeds the first is 0, where the top does the second is infinite: a bound, not a number.
     """
 
     name = "lr_ceiling"
-    version = 1
+    version = 2
     summary = "largest stable and trainable learning rate, and steps to target at the best one"
     metrics: ClassVar = (
         Metric("stable_ceiling", "1", "higher", "seeded", "largest rate that does not diverge"),
@@ -49,14 +53,9 @@ class LearningRateCeiling(Workload):
         Metric("outcome_stable", "1", "neutral", "seeded", "share of the tested rates that are stable", headline=False),
         Metric("outcome_trainable", "1", "neutral", "seeded", "share of the tested rates that train", headline=False),
         Metric("own_stable_ceiling", "1", "higher", "seeded", "highest rate stable for this seed", headline=False),
-        Metric(
-            "own_trainable_ceiling",
-            "1",
-            "higher",
-            "seeded",
-            "highest rate that trains this seed",
-            headline=False,
-        ),
+        Metric("own_trainable_ceiling", "1", "higher", "seeded", "highest rate that trains this seed", headline=False),
+        Metric("own_stable_bound", "1", "higher", "seeded", "next rate, which is not stable for this seed", False),
+        Metric("own_trainable_bound", "1", "higher", "seeded", "next rate, which does not train this seed", False),
         Metric("blocks", "block", "neutral", "exact", "residual blocks among the layers of depth", headline=False),
         Metric("replica_steps", "step", "neutral", "exact", "optimizer steps that the search took", headline=False),
     )
@@ -152,7 +151,11 @@ class LearningRateCeiling(Workload):
         warnings = [*trainer.warnings, *not_taken(case)]
         for question in QUESTIONS:
             yield self._ceiling(case, search, question, ceilings[question], warnings)
-        yield from self._outcomes(case, search)
+            yield from self._outcomes(case, search, question)
+        for question, own in search.run_own(BISECTIONS).items():
+            for seed, found in own.items():
+                yield self.measurement(case, seed, f"own_{question}_ceiling", found.low)
+                yield self.measurement(case, seed, f"own_{question}_bound", found.high)
         yield self.measurement(case, None, "replica_steps", search.steps_taken)
         yield self.measurement(case, None, "blocks", sum(isinstance(m, Residual) for m in problem.build(0).modules()))
         yield from self._best(case, search, ceilings["trainable"].value, trainer.train, warnings)
@@ -174,18 +177,13 @@ class LearningRateCeiling(Workload):
         curve = Curve(tuple(rates), tuple(shares), "learning_rate")
         return self.measurement(case, None, f"{question}_ceiling", ceiling.value, curve, found)
 
-    def _outcomes(self, case: Case, search: CeilingSearch) -> Iterator[Measurement]:
-        from ics_bench.training.ceilings import QUESTIONS
-
-        for question in QUESTIONS:
-            rates = search.tested(question)
-            table = [search.outcomes(rate, question) for rate in rates]
-            for place, seed in enumerate(search.seeds):
-                succeeded = [float(bool(row[place])) for row in table]
-                curve = Curve(tuple(rates), tuple(succeeded), "learning_rate")
-                yield self.measurement(case, seed, f"outcome_{question}", sum(succeeded) / len(succeeded), curve)
-                own = max((rate for rate, won in zip(rates, succeeded, strict=True) if won), default=0.0)
-                yield self.measurement(case, seed, f"own_{question}_ceiling", own)
+    def _outcomes(self, case: Case, search: CeilingSearch, question: Question) -> Iterator[Measurement]:
+        rates = search.tested(question)
+        table = [search.outcomes(rate, question) for rate in rates]
+        for place, seed in enumerate(search.seeds):
+            succeeded = [float(bool(row[place])) for row in table]
+            curve = Curve(tuple(rates), tuple(succeeded), "learning_rate")
+            yield self.measurement(case, seed, f"outcome_{question}", sum(succeeded) / len(succeeded), curve)
 
     def _best(
         self, case: Case, search: CeilingSearch, ceiling: float, train_replicas: TrainReplicas, warnings: Sequence[str]
