@@ -21,6 +21,9 @@ CHECK_EVERY = 10
 DIVERGENCE_FACTOR = 10.0
 BISECTIONS = 3
 
+TUNING_SEEDS = (-1, -2, -3)
+"""Seeds that the best rate is chosen on. No user's seed is negative."""
+
 
 class LearningRateCeiling(Workload):
     """Ceilings on thirteen half-decade rates, 1e-5 … 10, by majority of seeds, then bisected three times.
@@ -98,6 +101,7 @@ class LearningRateCeiling(Workload):
         "check_every": CHECK_EVERY,
         "divergence_factor": DIVERGENCE_FACTOR,
         "bisections": BISECTIONS,
+        "tuning_seeds": len(TUNING_SEEDS),
     }
     flush_denormal = True
 
@@ -158,7 +162,7 @@ class LearningRateCeiling(Workload):
                 yield self.measurement(case, seed, f"own_{question}_bound", found.high)
         yield self.measurement(case, None, "replica_steps", search.steps_taken)
         yield self.measurement(case, None, "blocks", sum(isinstance(m, Residual) for m in problem.build(0).modules()))
-        yield from self._best(case, search, ceilings["trainable"].value, trainer.train, warnings)
+        yield from self._best(case, search, trainer.train, warnings)
 
     def problem(self, case: Case, device: str) -> Problem:
         """Build the training problem of a case: its data, its model by seed, its order by seed."""
@@ -186,14 +190,12 @@ class LearningRateCeiling(Workload):
             yield self.measurement(case, seed, f"outcome_{question}", sum(succeeded) / len(succeeded), curve)
 
     def _best(
-        self, case: Case, search: CeilingSearch, ceiling: float, train_replicas: TrainReplicas, warnings: Sequence[str]
+        self, case: Case, search: CeilingSearch, train_replicas: TrainReplicas, warnings: Sequence[str]
     ) -> Iterator[Measurement]:
         from ics_bench.training import Replica
         from ics_bench.training.ceilings import best_rate
 
-        tuning = tuple(-1 - place for place in range(max(1, len(search.seeds) // 2)))  # no user's seed is negative
-        rates = [rate for rate in search.grid if rate <= ceiling]
-        best = best_rate(train_replicas, tuning, STEPS, CHECK_EVERY, rates)
+        best = best_rate(train_replicas, TUNING_SEEDS, STEPS, CHECK_EVERY, search.grid)
         found = list(warnings) if best else [*warnings, "no rate reaches the target for a majority of the tuning seeds"]
         yield self.measurement(case, None, "best_learning_rate", best, warnings=found)
         if not best:
