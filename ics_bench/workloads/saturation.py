@@ -153,7 +153,7 @@ class Saturation(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        return no_positions(case)
+        return no_positions(self, case)
 
     def applies(self, metric: str, case: Case) -> bool:
         """Only bounded activations saturate, and only ReLU is zero on half of its inputs."""

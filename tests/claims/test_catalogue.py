@@ -216,12 +216,17 @@ PARAMETERS = {
     "paired_range": 'metric = "m"\nbetter = "lower"\nlow = 2.0\nhigh = 3.0',
     "interaction": 'metric = "m"\nbetter = "lower"\nscale = "difference"\nsmallest_effect = 1.0',
     "impossible": 'metric = "m"\nat_least = 1.0',
+    "rank_contest": (
+        'x_metric = "m"\nrival_metric = "r"\ny_metric = "k"\ndirection = "positive"\nrival_direction = "negative"'
+    ),
+    "paired_ceiling": 'question = "stable"\nsmallest_effect = 0.25',
     "rank_correlation": 'x_metric = "m"\ny_metric = "k"\ndirection = "positive"',
 }
 
 
 def roles_of(rule):
-    return RULES[rule].roles or tuple(f"{name}.{side}" for name in "abc" for side in "xy")
+    sides = ("x", "rival", "y") if rule == "rank_contest" else ("x", "y")
+    return RULES[rule].roles or tuple(f"{name}.{side}" for name in "abcd" for side in sides)
 
 
 def family_of_one(rule, family="theory"):
@@ -341,6 +346,11 @@ def test_duplicate_ids_are_refused():
         ("success", 'metric="m"\nclaimed="most"\nat_least=nan', "NaN"),
         ("paired_range", 'metric="m"\nbetter="lower"\nlow=3\nhigh=2', "low=3, high=2"),
         ("paired_range", 'metric="m"\nbetter="lower"\nlow=0\nhigh=2', "0 < low < high"),
+        ("paired_range", 'metric="m"\nbetter="lower"\nlow=2\nbudget=0', "budget=0"),
+        ("paired_range", 'metric="m"\nbetter="higher"\nlow=2\nbudget=9', "budget=9"),
+        ("paired_ceiling", 'question="usable"\nsmallest_effect=0.25', "question='usable'"),
+        ("printed_ceiling", "printed=0.1\nfeasible_from=-1.0", "feasible_from=-1"),
+        ("rank_correlation", 'x_metric="m"\ny_metric="k"\ndirection="positive"\npermutations=5', "permutations=5"),
         ("interaction", 'metric="m"\nbetter="less"\nscale="difference"\nsmallest_effect=1', "better='less'"),
         ("rank_correlation", 'x_metric="m"\ny_metric="k"\ndirection="up"', "direction='up'"),
         ("rank_correlation", 'x_metric="m"\ny_metric="k"\ndirection="positive"\nsmallest=1.5', "smallest=1.5"),
@@ -361,7 +371,7 @@ def test_parameters_out_of_range_are_refused(rule, parameters, message):
     [
         (("a.x", "a.y", "b.x", "b.y", "c.x"), "without a partner: c.x"),
         (("a.x", "a.y", "b.x", "b.y", "c.x", "c.y", "d"), "without a partner: d"),
-        (("a.x", "a.y", "b.x", "b.y"), "at least 3 pairs of arms, got 2"),
+        (("a.x", "a.y", "b.x", "b.y"), "at least 4 settings, got 2"),
     ],
 )
 def test_arms_of_a_rank_correlation_come_in_pairs(names, message):

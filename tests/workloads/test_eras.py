@@ -109,6 +109,7 @@ def test_pretraining_looks_at_no_label_and_lets_the_signal_through():
     trained = pretrain_greedily(problem, SEEDS, settings)[1000]
     blind = pretrain_greedily(replace(problem, y=torch.zeros_like(problem.y)), SEEDS, settings)[1000]
     drawn = problem.build(1000)
+    assert all(parameter.requires_grad for parameter in trained.parameters())
     assert all(torch.equal(a, b) for a, b in zip(trained.parameters(), blind.parameters(), strict=True))
     assert torch.equal(trained.head.weight, drawn.head.weight)
     for place in (0, 1):

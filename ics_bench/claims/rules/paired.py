@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.finding import Finding
@@ -33,7 +36,8 @@ class PairedEffect(Rule):
 
     A diverged replica (NaN) has failed: it counts as the worst value, and two failures of one seed
     tie. A mean cannot hold it, so a sample with failures needs ``summary="median"``, whose test is by
-    signed ranks.
+    signed ranks. Where NaN says that a quantity is not defined, rather than that training failed,
+    ``undefined="undecided"``: such a pair counts for neither verdict.
 
     Parameters
     ----------
@@ -45,6 +49,8 @@ class PairedEffect(Rule):
     summary : {"mean", "median"}
     alpha : float
         Level of each one-sided test.
+    undefined : {"failed", "undecided"}
+        What NaN means.
     claimed : {"present", "absent"}
         With *absent*, ruling an advantage that matters out supports the claim, and finding one refutes it.
     """
@@ -58,11 +64,13 @@ class PairedEffect(Rule):
     smallest_effect: float
     summary: Summary = "median"
     alpha: float = 0.05
+    undefined: Literal["failed", "undecided"] = "failed"
     claimed: Claimed = "present"
 
     def __post_init__(self) -> None:
         check_paired(self.better, self.scale, self.alpha)
         check_option("summary", self.summary, ("mean", "median"))
+        check_option("undefined", self.undefined, ("failed", "undecided"))
         check_smallest(self.smallest_effect)
         check_option("claimed", self.claimed, ("present", "absent"))
 
@@ -74,7 +82,11 @@ class PairedEffect(Rule):
         """Judge one setting on at least ``seeds`` pairs."""
         gains = advantages(evidence, arms, self.metric, self.better, self.scale, max(2, seeds))
         target = f"{'more' if self.claimed == 'present' else 'no more'} than {self.smallest_effect:g}"
-        finding = effect_finding(gains, self.smallest_effect, self.summary, self.alpha, unit_of(self.scale), target)
+        unit, upper = unit_of(self.scale), gains
+        if self.undefined == "undecided":
+            lost = undefined_pairs(evidence, arms, self.metric, max(2, seeds))
+            gains, upper = np.where(lost, -np.inf, gains), np.where(lost, np.inf, gains)
+        finding = effect_finding(gains, self.smallest_effect, self.summary, self.alpha, unit, target, optimistic=upper)
         return as_claimed(finding, self.claimed)
 
     def shortfall(self, finding: Finding) -> float:
@@ -87,6 +99,12 @@ def check_paired(better: str, scale: str, alpha: float) -> None:
     check_option("better", better, ("lower", "higher"))
     check_option("scale", scale, ("log10-ratio", "difference"))
     check_alpha(alpha)
+
+
+def undefined_pairs(evidence: Evidence, arms: Mapping[str, Arm], metric: str, seeds: int) -> NDArray[np.bool_]:
+    """Whether the subject's or the baseline's value of each seed is NaN."""
+    found = [evidence.by_seed(arms[role], metric, seeds).values() for role in ("subject", "baseline")]
+    return np.isnan([[item.value for item in items] for items in found]).any(axis=0)
 
 
 def advantages(
