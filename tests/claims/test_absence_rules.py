@@ -46,7 +46,6 @@ def test_failures_on_both_sides_weigh_against_either_edge():
     near = few * 10.0**0.08 * 10.0 ** (np.resize(WOBBLE, few.size) / 20)
     one, other = equivalence(near, few), equivalence(few, near)
     assert one.p == pytest.approx(other.p)
-    assert one.p > equivalence(few, few).p
 
 
 @pytest.mark.parametrize("swap", [False, True])
