@@ -289,6 +289,8 @@ def best_rate(
 ) -> float:
     """Find the rate with the fewest median steps to target; 0 where no rate has a finite median.
 
+    Of an even number of seeds the lower of the two middle values is the median: nothing beyond it is known.
+
     The highest rates are trained first. Lower ones then need no more steps than the best median so
     far, plus the check that confirms it: a median beyond that cannot win. Of equals the higher wins.
     """
@@ -304,7 +306,7 @@ def best_rate(
         block = ordered[start : start + width]
         trained = train([Replica(rate, seed) for rate in block for seed in seeds], within)
         for rate in block:
-            taken = statistics.median(t.reached_at for t in trained if t.replica.learning_rate == rate)
+            taken = statistics.median_low(t.reached_at for t in trained if t.replica.learning_rate == rate)
             if taken < best_steps:
                 best, best_steps = rate, taken
     return best

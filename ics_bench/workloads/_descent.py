@@ -103,8 +103,9 @@ class Descent:
         self.seen = {seed: {} for seed in seeds}
         steps = sorted({*self.scheduled, *range(0, self.steps + 1, self.every)})
         replicas = [Replica(rate, seed) for seed in seeds]
+        trajectories = self.trainer.train(replicas, self._needed, self._observe, steps)
         general = (*self.trainer.warnings, *not_taken(self.case))
-        for trajectory in self.trainer.train(replicas, self._needed, self._observe, steps):
+        for trajectory in trajectories:
             seed, found = trajectory.replica.seed, [*general]
             if trajectory.diverged:
                 found.append(f"diverged at step {trajectory.diverged_at:g}")

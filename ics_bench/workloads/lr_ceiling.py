@@ -25,6 +25,9 @@ FEASIBLE_FROM = 10.0**-1.5
 """Lowest rate at which the budget is enough for nets of depth 5, with a norm or without: they take 60 to 90 steps
 there, and at 0.01 up to 250. A net that no rate trains may train at a lower one, given more steps."""
 
+TUNING_SEEDS = (-1, -2, -3)
+"""Seeds that the best rate is chosen on. No user's seed is negative."""
+
 
 class LearningRateCeiling(Workload):
     """Ceilings on thirteen half-decade rates, 1e-5 … 10, by majority of seeds, then bisected three times.
@@ -104,6 +107,7 @@ class LearningRateCeiling(Workload):
         "divergence_factor": DIVERGENCE_FACTOR,
         "bisections": BISECTIONS,
         "feasible_from": FEASIBLE_FROM,
+        "tuning_seeds": len(TUNING_SEEDS),
     }
     flush_denormal = True
 
@@ -141,7 +145,7 @@ class LearningRateCeiling(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        return no_positions(case)
+        return no_positions(self, case)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Search the ceilings on the seeds, tune the rate on others, and score it on the seeds."""
@@ -166,7 +170,7 @@ class LearningRateCeiling(Workload):
                 yield self.measurement(case, seed, f"own_{question}_bound", bound)
         yield self.measurement(case, None, "replica_steps", search.steps_taken)
         yield self.measurement(case, None, "blocks", sum(isinstance(m, Residual) for m in problem.build(0).modules()))
-        yield from self._best(case, search, ceilings["trainable"].value, trainer.train, warnings)
+        yield from self._best(case, search, trainer.train, warnings)
 
     def problem(self, case: Case, device: str) -> Problem:
         """Build the training problem of a case: its data, its model by seed, its order by seed."""
@@ -194,14 +198,12 @@ class LearningRateCeiling(Workload):
             yield self.measurement(case, seed, f"outcome_{question}", sum(succeeded) / len(succeeded), curve)
 
     def _best(
-        self, case: Case, search: CeilingSearch, ceiling: float, train_replicas: TrainReplicas, warnings: Sequence[str]
+        self, case: Case, search: CeilingSearch, train_replicas: TrainReplicas, warnings: Sequence[str]
     ) -> Iterator[Measurement]:
         from ics_bench.training import Replica
         from ics_bench.training.ceilings import best_rate
 
-        tuning = tuple(-1 - place for place in range(max(1, len(search.seeds) // 2)))  # no user's seed is negative
-        rates = [rate for rate in search.grid if rate <= ceiling]
-        best = best_rate(train_replicas, tuning, STEPS, CHECK_EVERY, rates)
+        best = best_rate(train_replicas, TUNING_SEEDS, STEPS, CHECK_EVERY, search.grid)
         found = list(warnings) if best else [*warnings, "no rate reaches the target for a majority of the tuning seeds"]
         yield self.measurement(case, None, "best_learning_rate", best, warnings=found)
         if not best:

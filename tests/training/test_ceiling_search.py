@@ -123,22 +123,20 @@ def test_outcomes_are_complete_from_the_ceiling_up():
     assert search.tested("trainable")[0] <= 1.0
 
 
-@given(
-    st.lists(st.sampled_from([10, 20, 30, 40, math.inf]), min_size=13 * 3, max_size=13 * 3),
-)
-def test_best_rate_is_the_one_with_the_fewest_median_steps(reached):
+@given(st.integers(1, 6), st.data())
+def test_best_rate_is_the_one_with_the_fewest_median_steps(seeds, data):
     fates_by_replica = {
-        Replica(rate, seed): (reached[place * 3 + seed], math.inf)
-        for place, rate in enumerate(GRID)
-        for seed in range(3)
+        Replica(rate, seed): (data.draw(st.sampled_from([10, 20, 30, 40, math.inf])), math.inf)
+        for rate in GRID
+        for seed in range(seeds)
     }
     medians = {
-        rate: statistics.median(
-            t.reached_at for t in Fates(fates_by_replica).train([Replica(rate, seed) for seed in range(3)])
+        rate: statistics.median_low(
+            t.reached_at for t in Fates(fates_by_replica).train([Replica(rate, seed) for seed in range(seeds)])
         )
         for rate in GRID
     }
-    best = best_rate(Fates(fates_by_replica).train, range(3), STEPS, EVERY, GRID)
+    best = best_rate(Fates(fates_by_replica).train, range(seeds), STEPS, EVERY, GRID)
     if min(medians.values()) == math.inf:
         assert best == 0
     else:

@@ -105,7 +105,8 @@ def undefined_pairs(evidence: Evidence, arms: Mapping[str, Arm], metric: str, se
     """Whether the subject's or the baseline's value of each seed is NaN."""
     found = [evidence.by_seed(arms[role], metric, seeds).values() for role in ("subject", "baseline")]
     subject, baseline = (np.array([item.value for item in items]) for items in found)
-    return np.isnan(subject) | np.isnan(baseline)
+    undefined: NDArray[np.bool_] = np.isnan(subject) | np.isnan(baseline)
+    return undefined
 
 
 def advantages(
