@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Scalar, Workload
-from ics_bench.kernels.clock import BUDGET_SECONDS, MAX_ROUNDS, MIN_ROUNDS, WARM_UP_SECONDS
+from ics_bench.kernels.clock import MAX_ROUNDS, MIN_ROUNDS, WARM_UP_SECONDS
 from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS, OPTIMIZERS
 from ics_bench.workloads._problem import load_data, no_positions, not_taken
 
 LEARNING_RATE = 1e-4
 """Small enough that no net leaves its initial weights: diverging ones would be timed on NaN."""
+
+BUDGET_SECONDS = 0.2
+"""Of a seed's rounds, once there are enough of them: seeds are many, and nothing else runs meanwhile."""
 
 STEPS_A_ROUND, CACHED_WIDTH = 4, 128
 """Steps that an arm takes before it is the other's turn, and the width up to which it takes as many.
@@ -105,7 +108,7 @@ class NormCost(Workload):
             raise ValueError(f"batch_size={case['batch_size']} exceeds the {len(data.x)} training samples")
         count = STEPS_A_ROUND if case.integer("width") <= CACHED_WIDTH else 1
         for seed in seeds:
-            timed = time_steps(self, case, seed, LEARNING_RATE, count, device)
+            timed = time_steps(self, case, seed, LEARNING_RATE, count, device, BUDGET_SECONDS)
             ratios = tuple(a / b for a, b in zip(timed.subject, timed.identity, strict=True))
             found = median_interval(ratios)
             warnings = (*timed.warnings, *not_taken(case))

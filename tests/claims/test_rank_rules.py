@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.finding import MissingEvidenceError
 from ics_bench.claims.rules import RULES
-from ics_bench.claims.rules.settings_table import place_open
+from ics_bench.claims.rules.settings_table import deals, place_open
 from ics_bench.core import Case, Measurement
 from ics_bench.stats import spearman
 
@@ -211,3 +211,11 @@ def test_some_seeds_at_the_top_leave_the_rest_to_decide():
     finding = ceilings([(10.0, math.inf)] + [(1.0, 1.2)] * 10, [(10.0, math.inf)] + [(0.1, 0.12)] * 10)
     assert finding.verdict == "supported"
     assert any("1 of 11 seeds undecided" in text for text in finding.warnings)
+
+
+def test_deals_keep_to_their_groups_and_are_not_all_alike():
+    groups = np.array([0, 1, 0, 1, 1, 2])
+    drawn = deals(groups, 50)
+    assert (groups[drawn] == groups).all()
+    assert len({tuple(row) for row in drawn}) > 5
+    assert (np.sort(drawn, axis=1) == np.arange(6)).all()
