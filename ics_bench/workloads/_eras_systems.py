@@ -117,6 +117,16 @@ SYSTEMS: dict[str, System] = {
     "alexnet_tanh_no_dropout": System(
         "the same with tanh and without dropout", **_ALEXNET, options={"activation": "tanh", "dropout": 0.0}
     ),
+    "alexnet_no_response_norm": System(
+        "the same without dropout and response normalization",
+        **_ALEXNET,
+        options={"dropout": 0.0, "response_norm": False},
+    ),
+    "alexnet_before": System(
+        "the same without all of it: tanh, weights uniform in ±1/√fan_in, no dropout, no response normalization",
+        **{**_ALEXNET, "init": "default"},
+        options={"activation": "tanh", "dropout": 0.0, "response_norm": False},
+    ),
     "vgg_default": System("VGG, weights uniform in ±1/√fan_in", norm="none", init="default", **_VGG),
     "vgg_he": System("VGG, He's initialization (2015)", norm="none", init="he", **_VGG),
     "vgg_staged": System(

@@ -79,7 +79,7 @@ class FrozenHalf(Workload):
     flush_denormal = True
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
-        """At standard: no lower layers, other draws, and a lower rate, at which trained features leave steps to count."""
+        """At standard: no lower layers, other draws, and a rate at which trained features leave steps to count."""
         if profile != "standard":
             return ()
         base = {**self.cases("quick")[0], "depth": 10, "learning_rate": 0.03, "lower_layers": 5}
