@@ -142,7 +142,7 @@ class LearningRateCeiling(Workload):
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Search the ceilings on the seeds, tune the rate on others, and score it on the seeds."""
-        from ics_bench.subjects.mlp import Residual
+        from ics_bench.subjects.model import residual_blocks
         from ics_bench.training import Recipe, Trainer
         from ics_bench.training.ceilings import QUESTIONS, CeilingSearch
 
@@ -161,7 +161,7 @@ class LearningRateCeiling(Workload):
                 yield self.measurement(case, seed, f"own_{question}_ceiling", found.low)
                 yield self.measurement(case, seed, f"own_{question}_bound", found.high)
         yield self.measurement(case, None, "replica_steps", search.steps_taken)
-        yield self.measurement(case, None, "blocks", sum(isinstance(m, Residual) for m in problem.build(0).modules()))
+        yield self.measurement(case, None, "blocks", residual_blocks(problem.build(0)))
         yield from self._best(case, search, trainer.train, warnings)
 
     def problem(self, case: Case, device: str) -> Problem:
