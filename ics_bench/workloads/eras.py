@@ -43,7 +43,6 @@ DEEP: dict[int, tuple[str, ...]] = {
     5: ("belief", "sigmoid", "sigmoid_same_steps", "tanh_uniform"),
     7: ("belief", "sigmoid"),
     10: ("tanh_xavier", "tanh_uniform", "tanh_small", "relu", "relu_batch"),
-    16: ("vgg_default",),
     19: ("vgg_default", "vgg_he", "vgg_staged", "vgg_batch"),
     20: ("tanh_xavier", "tanh_uniform", "sigmoid", "relu", "relu_batch"),
     30: ("relu", "relu_batch"),
