@@ -41,6 +41,13 @@ def test_a_pair_of_failures_does_not_keep_the_others_from_deciding():
     assert equivalence(few, few).p > equivalence([*STEPS, *STEPS], [*STEPS, *STEPS]).p
 
 
+def test_failures_on_both_sides_weigh_against_either_edge():
+    few = np.array([*STEPS, INF, INF])
+    near = few * 10.0**0.04 * 10.0 ** (np.resize(WOBBLE, few.size) / 5)  # some beyond the upper edge
+    one, other = equivalence(near, few), equivalence(few, near)
+    assert one.p == pytest.approx(other.p)
+
+
 @pytest.mark.parametrize("swap", [False, True])
 def test_an_arm_that_fails_alone_differs(swap):
     arms = [INF] * 9 + [100, 100], [100] * SEEDS
