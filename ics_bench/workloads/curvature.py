@@ -80,7 +80,7 @@ class Curvature(Workload):
         Axis("init", "weight initializer", ("he",), registry=INITIALIZERS),
         Axis("width", "features of a hidden layer", (64,), minimum=1),
         Axis("data", "training data", ("digits",), registry=DATASETS),
-        Axis("learning_rate", "constant rate", (0.1,), (), (0.03, 0.1, 0.3), minimum=1e-9),
+        Axis("learning_rate", "constant rate", (0.1,), (0.1, 1.0), (0.03, 0.1, 0.3, 1.0), minimum=1e-9),
     )
     seeds: ClassVar[Mapping[Profile, int]] = {"quick": 1, "standard": 11, "full": 21}
     paired = ("norm", "norm_position", "optimizer", "learning_rate")

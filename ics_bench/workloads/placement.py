@@ -106,6 +106,7 @@ class Placement(Workload):
             for norm in ("none", "layer")
             for position in ("before", "after")
         ]
+        found.append(Case.of({**base, "width": 65}))  # other draws of nearly the same net
         small = {"depth": 8, "width": 8, "batch_size": 32}
         for names, size in ((("residual", "residual_post"), {}), (("resnet", "resnet_post"), small)):
             found += [Case.of({**base, "architecture": name, **size}) for name in names]

@@ -218,7 +218,8 @@ RISING = np.arange(5.0)[:, None] + WOBBLE / 5
 def test_rank_correlation_over_settings_of_two_workloads():
     rising = correlate({}, RISING, np.exp(RISING))
     assert (rising.verdict, rising.effect, rising.n, rising.unit) == ("supported", 1.0, SEEDS, "correlation")
-    assert 2.0**-SEEDS < rising.p == pytest.approx(1 / 120, abs=0.003)  # one of the 120 orders of five settings
+    assert rising.p == 2.0**-SEEDS
+    assert any("as much in 0.8" in text for text in rising.warnings)  # one of the 120 orders of five settings
     assert rising.target == "a positive correlation over 5 settings"
     assert correlate({"direction": "negative"}, RISING, np.exp(RISING)).verdict == "refuted"
     assert correlate({"direction": "negative"}, RISING, -RISING).effect == 1.0
@@ -249,7 +250,7 @@ def test_a_diverged_seed_takes_an_end_of_the_ranks(worst, effect):
 def test_without_variation_there_is_no_correlation():
     finding = correlate({}, RISING, np.ones((5, SEEDS)))
     assert (finding.verdict, finding.effect) == ("inconclusive", 0.0)
-    assert "on 11 of 11 seeds" in finding.warnings[0]
+    assert any("on 11 of 11 seeds" in text for text in finding.warnings)
     assert correlate({"smallest": 0.2}, RISING, np.ones((5, SEEDS))).verdict == "refuted"
 
 

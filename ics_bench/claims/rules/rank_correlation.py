@@ -44,13 +44,15 @@ class RankCorrelation(Rule):
     """Spearman's rank correlation over settings for each seed, tested over seeds and over settings.
 
     The arms come in pairs: ``NAME.x`` and ``NAME.y`` are one setting's two quantities, which may be of
-    different workloads. *Supported* takes two tests, of which the larger p counts:
+    different workloads. *Supported* takes two tests:
 
-    - over seeds, exact sign flips (see `effect_finding`): do the seeds agree that the correlation is more than
-      ``smallest``? All seeds share their settings, so by itself this would call any fixed order of settings a
-      correlation;
+    - over seeds, exact sign flips (see `effect_finding`): is the correlation over these settings more than
+      ``smallest``? Its p is the finding's. All seeds share their settings, so by itself this would call any fixed
+      order of settings a correlation. Hence
     - over settings, permutations: is the mean correlation more than that of settings whose ``y`` are dealt anew,
       the same way on every seed? Settings that a group holds (``within``) exchange theirs with each other alone.
+      It is a control that every correlation carries, and like other controls a condition, at level ``alpha``: a dozen
+      settings have too few orders for a p-value that a correction for many claims would leave.
 
     *Refuted* takes the first alone: a correlation that matters is ruled out for these settings.
 
@@ -154,13 +156,10 @@ class RankCorrelation(Rule):
         return as_claimed(replace(finding, warnings=(*finding.warnings, *notes)), self.claimed)
 
     def _less_chance(self, finding: Finding, dealt: float) -> Finding:
-        """Take back what settings dealt at random would do as well."""
-        if finding.verdict != "supported" or finding.p is None:
-            return finding
-        if dealt <= self.alpha:
-            return replace(finding, p=max(finding.p, dealt))
-        chance = f"settings dealt at random correlate as much in {100 * dealt:.2g} % of the deals"
-        return replace(finding, verdict="inconclusive", p=dealt, warnings=(*finding.warnings, chance))
+        """Say how often settings dealt at random would do as well, and take back what they do too often."""
+        chance = f"settings dealt at random correlate as much in {100 * dealt:.3g} % of the deals"
+        verdict = "inconclusive" if finding.verdict == "supported" and dealt > self.alpha else finding.verdict
+        return replace(finding, verdict=verdict, warnings=(*finding.warnings, chance))
 
     def shortfall(self, finding: Finding) -> float:
         """Below 1 where the correlation has the claimed sign."""
