@@ -49,7 +49,7 @@ class Measured:
 
 
 def conclude_values(benchmark: Benchmark, finding: Finding, p_values: PValues, rule: Rule) -> Result:
-    """Turn what was found about a deterministic or seeded metric into its result."""
+    """Turn what was found about values, such as those of a seeded metric, into their result."""
     p, p_better = p_values
     reading = finding.reading and replace(finding.reading, p=p, p_better=p_better)
     readings = (reading,) if reading else ()
@@ -57,13 +57,12 @@ def conclude_values(benchmark: Benchmark, finding: Finding, p_values: PValues, r
     if verdict != "error" and benchmark.better not in ("lower", "higher"):
         return Result(benchmark, "not judged", _undirected(benchmark), readings, finding.warnings)
     if verdict is None:
-        effect = f"{benchmark.smallest_effect or 0:g} {benchmark.unit}"
         if p is not None and p <= rule.family_error:
-            verdict, reason = "regression", f"worse by more than {effect}, {_p(p)}"
+            verdict, reason = "regression", f"worse by more than {finding.margin}, {_p(p)}"
         elif p_better is not None and p_better <= rule.family_error:
-            verdict, reason = "improvement", f"better by more than {effect}, {_p(p_better)}"
+            verdict, reason = "improvement", f"better by more than {finding.margin}, {_p(p_better)}"
         elif finding.bounded:
-            verdict, reason = "no change", f"differs, and surely by less than {effect} for the worse"
+            verdict, reason = "no change", f"differs, and is worse by less than {finding.margin}, surely, if at all"
         else:
             verdict = "inconclusive"
     return Result(benchmark, verdict, reason, readings, finding.warnings)
