@@ -125,4 +125,4 @@ def decision_text(decision: Decision) -> str:
 
 
 def _why(row: Row) -> str:
-    return "; ".join([row.reason, *row.notes])
+    return "; ".join([row.reason, *row.others, *row.notes])

@@ -62,7 +62,7 @@ def conclude_values(benchmark: Benchmark, finding: Finding, p_values: PValues, r
         elif p_better is not None and p_better <= rule.family_error:
             verdict, reason = "improvement", f"better by more than {finding.margin}, {_p(p_better)}"
         elif finding.bounded:
-            verdict, reason = "no change", f"differs, and is worse by less than {finding.margin}, surely, if at all"
+            verdict, reason = "no change", f"differs, and is less than {finding.margin} worse"
         else:
             verdict = "inconclusive"
     return Result(benchmark, verdict, reason, readings, finding.warnings)
@@ -99,7 +99,7 @@ def _verdict(
         return "regression", f"{first.quantity} worse beyond the margin, {_p(first.p)}", first
     if loose:
         first = max(loose, key=lambda r: r.bound)
-        known = "is not bounded" if math.isinf(first.bound) else f"may be worse by up to {first.bound:.1%}"
+        known = "is not bounded" if math.isinf(first.bound) else f"may be up to {_percent(first.bound)} worse"
         ended = "; the budget ended" if measured.short else ""
         return "inconclusive", f"{first.quantity} {known} after {count(len(measured.pairs), 'pair')}{ended}", first
     open_still = [r for r in readings if trials[r.quantity].flagged[WORSE] and trials[r.quantity].leans(WORSE)]
@@ -109,7 +109,7 @@ def _verdict(
     if faster:
         first = min(faster, key=lambda r: (r.p_better, -abs(r.change)))
         return "improvement", f"{first.quantity} better beyond the margin, {_p(first.p_better)}", first
-    return "no change", f"worse by less than {max(least_sure.bound, 0):.1%}, surely", least_sure
+    return "no change", f"at most {_percent(max(least_sure.bound, 0))} worse", least_sure
 
 
 def _reading(channel: Channel, trial: Trial, p_values: PValues, screened: int) -> Reading:
@@ -139,6 +139,10 @@ def _warnings(
     if measured.short and verdict != "inconclusive":
         warnings.append(f"the budget ended after {count(len(measured.pairs), 'pair')}")
     return tuple(warnings)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _undirected(benchmark: Benchmark) -> str:

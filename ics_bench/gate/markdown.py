@@ -64,7 +64,7 @@ def _line(row: Row) -> str:
 
 
 def _why(row: Row) -> str:
-    notes = "".join(f"; {escape(note)}" for note in row.notes)
+    notes = "".join(f"; {escape(note)}" for note in (*row.others, *row.notes))
     return f"- <code>{escape(row.name)}</code>: {escape(row.reason)}{notes}"
 
 

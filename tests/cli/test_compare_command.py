@@ -53,6 +53,7 @@ CONFIGURATION = {
     "repo": ".",
     "branches": ["HEAD"],
     "environment_type": "virtualenv",
+    "launch_method": "forkserver",
     "benchmark_dir": "benchmarks",
     "results_dir": "results",
 }

@@ -44,16 +44,16 @@ def judge_stored(base: Entry, head: Entry, rule: Rule) -> Finding:
         return Finding("inconclusive", reason, _reading(base, head, fewest, NO_INTERVAL))
     sign = -1.0 if base.benchmark.better == "higher" else 1.0
     was, now = (sign * np.log(_thinned(entry.samples)) for entry in (base, head))
-    limit = math.log1p(rule.bound)
+    growth, limit = math.log1p(rule.bound), f"{100 * rule.bound:g} %"
     return Finding(
         None,
-        f"neither surely more nor surely less than {rule.bound:.0%} worse",
+        f"neither surely more nor surely less than {limit} worse",
         _reading(base, head, min(len(was), len(now)), _interval(base, head)),
-        float(stats.mannwhitneyu(now - limit, was, alternative="greater").pvalue),
-        float(stats.mannwhitneyu(now + limit, was, alternative="less").pvalue),
-        bool(stats.mannwhitneyu(now - limit, was, alternative="less").pvalue <= rule.bound_error),
+        float(stats.mannwhitneyu(now - growth, was, alternative="greater").pvalue),
+        float(stats.mannwhitneyu(now + growth, was, alternative="less").pvalue),
+        bool(stats.mannwhitneyu(now - growth, was, alternative="less").pvalue <= rule.bound_error),
         (WARNING,),
-        f"{rule.bound:.0%}",
+        limit,
     )
 
 
