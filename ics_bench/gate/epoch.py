@@ -98,14 +98,23 @@ def main() -> None:
 
 
 def _asv_runner(request: Mapping[str, Any]) -> Any:
-    """Import asv_runner with the project's benchmarks importable; without pympler where nothing needs it."""
-    unneeded = request["mode"] == "run" and not request["memory_of_objects"]
-    if unneeded:
+    """Import asv_runner with the project's benchmarks importable.
+
+    What it would look for is known from listing the benchmarks, and most of the time an epoch takes to
+    start would go into it: pympler, which imports numpy, and plug-ins among all installed distributions.
+    """
+    without_pympler = request["mode"] == "run" and not request["memory_of_objects"]
+    if without_pympler:
         sys.modules["pympler"] = None  # type: ignore[assignment]
+    metadata = importlib.import_module("importlib.metadata")
+    every = metadata.distributions
+    if request["mode"] == "run" and not request["plugins"]:
+        metadata.distributions = lambda: ()  # type: ignore[attr-defined]
     try:
         discovery = importlib.import_module("asv_runner.discovery")
     finally:
-        if unneeded:
+        metadata.distributions = every  # type: ignore[attr-defined]
+        if without_pympler:
             del sys.modules["pympler"]
     discovery.update_sys_path(request["root"])
     setattr(discovery, "update_sys_path", lambda root: None)  # noqa: B010 it would grow the list of importers with each benchmark
@@ -114,6 +123,7 @@ def _asv_runner(request: Mapping[str, Any]) -> Any:
 
 def discover(request: Mapping[str, Any], discovery: Any, emit: Emit) -> None:
     """Report every benchmark of a project and what it declares."""
+    emit("plugins", found=bool(importlib.import_module("asv_runner.benchmarks").asv_modules))
     for benchmark in discovery.disc_benchmarks(request["root"]):
         sources = benchmark._attr_sources[:-1] or benchmark._attr_sources  # not the module, whose names are its own
         declared = {name: _first(sources, name) for name in DECLARED}

@@ -33,10 +33,13 @@ class Epochs:
     ----------
     workspace : Workspace
     side : Side
+    plugins : bool
+        Whether asv_runner has plug-ins there, which it then needs to look for.
     """
 
     workspace: Workspace
     side: Side
+    plugins: bool = True
     _caches: dict[str, str] = field(default_factory=dict)
 
     def take_name(self, name: str) -> None:
@@ -86,6 +89,7 @@ class Epochs:
             "caches": {key: str(self.side.caches(name) / _folder(key)) for key in keys},
             "own_caches": sorted(keys) if fresh_caches else [],
             "sampling": SAMPLING,
+            "plugins": self.plugins,
             "memory_of_objects": any(item.of_objects for item in items),
         }
         found: dict[str, Observation | str] = {}

@@ -62,7 +62,10 @@ class Lists:
             If they cannot be imported.
         """
         if side not in self._items:
-            found = items_of(self.workspace.listing(side), side.configuration.benchmark_seconds)
+            events = self.workspace.listing(side)
+            self.epochs(side).plugins = any(event.get("found", False) for event in events)
+            listed = [event for event in events if event["event"] == "benchmark"]
+            found = items_of(listed, side.configuration.benchmark_seconds)
             if not found:
                 raise UsageError(
                     f"{side.commit} has no benchmarks in {side.configuration.benchmarks}/; "

@@ -179,7 +179,7 @@ class Workspace:
             shutil.rmtree(folder, ignore_errors=True)
 
     def listing(self, side: Side) -> list[Event]:
-        """List the benchmarks of a side, with what each declares.
+        """List the benchmarks of a side, with what each declares, and whether asv_runner has plug-ins there.
 
         Raises
         ------
@@ -198,8 +198,7 @@ class Workspace:
                             "add it to matrix.req in the configuration, or install it there",
                             (),
                         )
-                    if event["event"] == "benchmark":
-                        events.append(event)
+                    events.append(event)
         except (ChildDiedError, ChildTimeoutError) as error:
             how = str(error) or f"took longer than {LISTING_SECONDS} s"
             raise BuildError(
