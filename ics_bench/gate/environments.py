@@ -225,7 +225,7 @@ class _Builder:
                 raise BuildError(f"{command!r} cannot be started: {error}", ()) from error
             if code is None:
                 raise BuildError(
-                    f"{command!r} took longer than the {limit:.0f} s of install_timeout", last_lines(self.log)
+                    f"{command!r} took longer than the {limit:g} s of install_timeout", last_lines(self.log)
                 )
             if codes is not None and code not in codes:
                 raise BuildError(f"{command!r} ended with exit code {code}", last_lines(self.log))

@@ -117,7 +117,7 @@ class LiveMeasure:
             self._look_again(name)
         elif not same(pair.base.seeds, pair.head.seeds) and self.items[name][1].reseeds:
             first = 1 + max(*pair.base.seeds, *pair.head.seeds)
-            outcomes = self._run([name], False, False, range(first, first + LEAST_SEEDS))
+            outcomes = self._run([name], False, False, list(range(first, first + LEAST_SEEDS)))
             self.settled[name] = [_pair_of(outcomes, name)]
 
     def _look_again(self, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -96,6 +97,7 @@ class Workspace:
         self.repository = repository
         self.run = self.cache / "run"
         self.sides: list[Side] = []
+        self._made: dict[str, Requirements] = {}
 
     def __enter__(self) -> Workspace:
         try:
@@ -154,13 +156,20 @@ class Workspace:
         (folder / "caches").mkdir()
         self.repository.add_work_tree(folder / "tree", commit)
         log = self.log("build")
-        requirements = make_requirements(
-            folder / "tree", configuration, self.cache / "requirements", specification, log
-        )
+        requirements = self._requirements(folder / "tree", configuration, specification, log)
         found = build(commit, configuration, requirements, folder, self.cache / "builds", log)
         side = Side(commit, configuration, requirements, folder, found)
         self.sides.append(side)
         return side
+
+    def _requirements(self, tree: Path, configuration: Configuration, specification: str, log: Path) -> Requirements:
+        project = tree / configuration.build_folder / "pyproject.toml"
+        declared = project.read_text(errors="replace") if project.is_file() else ""
+        key = json.dumps([configuration.content, specification, declared])
+        if key not in self._made:
+            cache = self.cache / "requirements"
+            self._made[key] = make_requirements(tree, configuration, cache, specification, log)
+        return self._made[key]
 
     def name(self, side: Side, name: str) -> None:
         """Give a side one of the names."""

@@ -138,7 +138,7 @@ class Work:
     )
     found = run_epoch.run("suite.Work.track_ready-1", "suite.Work.track_ready-0")
     assert found["suite.Work.track_ready-1"]["value"] == ord("b")
-    assert run_epoch.said.decode().split() == "run b teardown b run a teardown a".split()
+    assert run_epoch.said.decode().split() == ["run", "b", "teardown", "b", "run", "a", "teardown", "a"]
 
 
 def test_a_cache_is_read_from_where_it_was_left(run_epoch):
