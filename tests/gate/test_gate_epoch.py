@@ -187,10 +187,8 @@ def track_good():
     ).run("suite.track_bad", "suite.track_good")
     assert found["suite.track_bad"]["error"] == error
     assert found["suite.track_good"]["value"] == 1.0
-    assert run_epoch.order[1:5] == [("begin", "suite.track_bad"), ("end", "suite.track_bad")] + [
-        ("begin", "suite.track_good"),
-        ("end", "suite.track_good"),
-    ]
+    steps = [(event, name) for name in ("suite.track_bad", "suite.track_good") for event in ("begin", "end")]
+    assert run_epoch.order[1:5] == steps
 
 
 def test_a_benchmark_that_is_gone_fails_alone(run_epoch):

@@ -65,7 +65,7 @@ def live(project):
     """Build the last two commits and get their benchmarks ready."""
     with Workspace(project.folder / ".asv/gate", Repository.around(project.folder)) as workspace:
 
-        def start(only=None, seconds=600.0, seed=1, **settings):
+        def start(only=None, seconds=600.0, seed=1):
             sides = [
                 workspace.add(workspace.repository.resolve(name), "asv.conf.json", "") for name in ("HEAD~1", "HEAD")
             ]

@@ -80,7 +80,8 @@ def test_a_command_and_its_children_end_when_we_are_interrupted(tmp_path):
             signal.raise_signal(signal.SIGINT)
             time.sleep(PATIENCE)
 
-    pytest.raises(KeyboardInterrupt, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     wait_for(lambda: gone(family(tmp_path)), "the family to end")
 
 
