@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +33,7 @@ fresh processes that alternate. All are screened; what the screen picks is measu
 measurements decide. What cannot be decided in time is inconclusive, never passed.
 
 With --calibrate the noise of this machine is recorded instead: BASE, HEAD by default, against itself, quiet and with
-one and two busy cores, round after round while --budget lasts.
+one and two busy cores, in rounds while --budget lasts, one at least.
 
 \b
 Exit codes:
@@ -52,7 +53,7 @@ OUTPUT = click.Path(path_type=Path)
     default=30.0,
     show_default=True,
     metavar="MINUTES",
-    help="For measuring; builds come on top.",
+    help="For measuring; building is extra.",
 )
 @click.option("--also-since", metavar="TAG", help="Compare HEAD with this commit too, such as the last release.")
 @click.option("--waivers", type=OUTPUT, metavar="FILE", help="Regressions that are accepted until a date.")
@@ -96,6 +97,11 @@ def command(
     with _telling() as (say, listen):
         states, decisions = gate(base, head, request, also_since=also_since, say=say, listener=listen)
     _print_states(states)
+    for decision in decisions:
+        click.echo(f"{printable(decision.base)} → {printable(decision.head)}: {decision.headline}\n")
+        click.echo(table(("benchmark", "verdict", "why"), [(r.name, r.verdict, r.reason) for r in decision.results]))
+        for warning in decision.warnings:
+            click.echo(f"warning: {printable(warning)}")
     return min((decision.exit_code for decision in decisions), key=GRAVITY.index)
 
 
@@ -103,8 +109,8 @@ def _calibrate(commit: str, request: Request, file: Path, pairs: int) -> int:
     with _telling() as (say, listen), built([("base", commit), ("head", commit)], request, say) as comparison:
         deadline = time.monotonic() + request.minutes * 60
         base, head = comparison.sides
-        ready = comparison.ready(base, head, request, deadline, listen)
-        calibrate(ready, file, pairs, click.echo)
+        ready = comparison.ready(base, head, request, math.inf, listen)
+        calibrate(ready, file, pairs, deadline, click.echo)
     click.echo(f"recordings  {printable(str(file))}")
     return 0
 

@@ -41,8 +41,8 @@ def busy(processes: int) -> Iterator[None]:
                 process.wait()
 
 
-def calibrate(ready: Ready, file: Path, pairs: int, say: Callable[[str], None]) -> list[Recording]:
-    """Record each load in turn, round after round, until the time of ``ready`` ends.
+def calibrate(ready: Ready, file: Path, pairs: int, deadline: float, say: Callable[[str], None]) -> list[Recording]:
+    """Record each load in turn, round after round, until the time ends; one round whatever it takes.
 
     Every recording is on disk, added to those that the file had, before the next one begins.
 
@@ -53,6 +53,8 @@ def calibrate(ready: Ready, file: Path, pairs: int, say: Callable[[str], None]) 
     file : Path
     pairs : int
         Of each recording.
+    deadline : float
+        Of `time.monotonic`; it does not cut the first round.
     say : callable
         Hears of each recording.
 
@@ -78,11 +80,8 @@ def calibrate(ready: Ready, file: Path, pairs: int, say: Callable[[str], None]) 
             with busy(processes):
                 measured = ready.measure(names, pairs)
             if min(map(len, measured.values())) < pairs:
-                if made:
-                    return made
-                raise UsageError(
-                    f"the budget ended before {pairs} pairs were recorded; raise --budget or lower --pairs"
-                )
+                return made
             made.append(record(load, started, measured, machine))
             save_recordings(file, [*kept, *made])
             say(f"{started}  {load}: {pairs} pairs of {len(names)} benchmarks")
+        ready.measure.deadline = deadline
