@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import click
 
+from ics_bench.cli.decided import Outputs, outputs, show
 from ics_bench.cli.group import INTERRUPTED, TERMINATED, Terminated
 from ics_bench.cli.text import printable, table
 from ics_bench.core import UsageError
@@ -24,13 +26,16 @@ from ics_bench.results.files import check_target
 GRAVITY = (1, 2, 3, 0)
 """Exit codes, the one that counts first where two comparisons have different ones."""
 
+WRITTEN = tuple(field.name for field in dataclasses.fields(Outputs))
+
 _CODES = "".join(f"  {code}  {meaning}\n" for code, meaning in EXIT_CODES.items())
 
 HELP = f"""Compare two commits, measured now: is HEAD slower, larger or worse than BASE?
 
 Both are checked out and built as the asv.conf.json of the repository says, and the benchmarks of each are run by
 fresh processes that alternate. All are screened; what the screen picks is measured again, and only those fresh
-measurements decide. What cannot be decided in time is inconclusive, never passed.
+measurements decide. What cannot be decided in time is inconclusive, never passed. With --also-since there are two
+comparisons; what is written of the second has -since in its name.
 
 With --calibrate the noise of this machine is recorded instead: BASE, HEAD by default, against itself, quiet and with
 one and two busy cores, in rounds while --budget lasts, one at least.
@@ -56,10 +61,6 @@ OUTPUT = click.Path(path_type=Path)
     help="For measuring; building is extra.",
 )
 @click.option("--also-since", metavar="TAG", help="Compare HEAD with this commit too, such as the last release.")
-@click.option("--waivers", type=OUTPUT, metavar="FILE", help="Regressions that are accepted until a date.")
-@click.option("--markdown", type=OUTPUT, metavar="FILE", help="Write a summary in Markdown here.")
-@click.option("--junit", type=OUTPUT, metavar="FILE", help="Write JUnit XML here.")
-@click.option("--json", "json_file", type=OUTPUT, metavar="FILE", help="Write all of it as JSON here.")
 @click.option("--config", "configuration", metavar="FILE", help="The asv.conf.json, where there are several.")
 @click.option(
     "--env", "environment", default="", metavar="SPEC", help="asv's environment, such as existing or virtualenv:3.12."
@@ -68,25 +69,23 @@ OUTPUT = click.Path(path_type=Path)
 @click.option("--seed", type=int, metavar="N", help="Of the random order of sides and benchmarks.")
 @click.option("--calibrate", "recordings", type=OUTPUT, metavar="FILE", help="Record this machine's noise here.")
 @click.option("--pairs", type=click.IntRange(min=1), metavar="N", help=f"Of each recording.  [default: {PAIRS}]")
+@outputs
 def command(
     base: str | None,
     head: str | None,
     also_since: str | None,
-    waivers: Path | None,
-    markdown: Path | None,
-    junit: Path | None,
-    json_file: Path | None,
     recordings: Path | None,
     pairs: int | None,
     budget: float,
     **options: Any,
 ) -> int:
     """Compare commits, or record noise."""
+    written = {name: options.pop(name) for name in WRITTEN}
     request = Request(minutes=budget, **options)
-    for path in (markdown, junit, json_file, recordings):
-        if path is not None:
-            check_target(path)
     if recordings is not None:
+        check_target(recordings)
+        if any(written.values()):
+            raise UsageError("--calibrate decides nothing, so there is nothing else to write")
         if head is not None:
             raise UsageError("--calibrate compares one commit with itself; leave HEAD out")
         return _calibrate(base or "HEAD", request, recordings, pairs or PAIRS)
@@ -94,15 +93,17 @@ def command(
         raise UsageError("gate compares two commits; for example ics-bench gate main HEAD")
     if pairs is not None:
         raise UsageError("--pairs is for --calibrate; the gate measures until it knows")
+    outcome = Outputs(**written)
+    later = Outputs(**{name: _since(path) if name != "waivers" else path for name, path in written.items()})
     with _telling() as (say, listen):
-        states, decisions = gate(base, head, request, also_since=also_since, say=say, listener=listen)
-    _print_states(states)
-    for decision in decisions:
-        click.echo(f"{printable(decision.base)} → {printable(decision.head)}: {decision.headline}\n")
-        click.echo(table(("benchmark", "verdict", "why"), [(r.name, r.verdict, r.reason) for r in decision.results]))
-        for warning in decision.warnings:
-            click.echo(f"warning: {printable(warning)}")
-    return min((decision.exit_code for decision in decisions), key=GRAVITY.index)
+        decisions = gate(base, head, request, also_since=also_since, say=say, listener=listen)
+    codes = [show(decision, where) for decision, where in zip(decisions, (outcome, later), strict=False)]
+    return min(codes, key=GRAVITY.index)
+
+
+def _since(path: Path | None) -> Path | None:
+    """Name the file of the second comparison beside that of the first."""
+    return path and path.with_name(f"{path.stem}-since{path.suffix}")
 
 
 def _calibrate(commit: str, request: Request, file: Path, pairs: int) -> int:

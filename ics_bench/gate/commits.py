@@ -192,7 +192,7 @@ def gate(
     rule: Rule | None = None,
     say: Say = lambda text: None,
     listener: Listener = lambda done, asked, benchmarks: None,
-) -> tuple[tuple[State, ...], list[Decision]]:
+) -> list[Decision]:
     """Decide whether head is worse than base, and than an older commit.
 
     Parameters
@@ -209,8 +209,8 @@ def gate(
 
     Returns
     -------
-    tuple of State, list of Decision
-        What was compared, and a decision for each base.
+    list of Decision
+        One for each base.
 
     Raises
     ------
@@ -232,7 +232,7 @@ def gate(
             pairs, took = count(ready.measure.pairs_run, "pair"), duration(time.monotonic() - began)
             facts = {"base": state.state, "head": comparison.states[-1].state, "measured": f"{pairs} in {took}"}
             decisions.append(replace(decision, facts={**decision.facts, **facts}))
-    return comparison.states, decisions
+    return decisions
 
 
 def _equality(base: Side, head: Side) -> list[str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,29 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> GateProject:
     return GateProject(tmp_path_factory.mktemp("repository"))
 
 
+@dataclass(frozen=True)
+class Gated:
+    """What a gate said and wrote."""
+
+    code: int
+    out: str
+    err: str
+    results: dict[str, tuple[str, str]]
+    """Verdict and reason by benchmark."""
+
+
 @pytest.fixture
-def gate(command, project, monkeypatch):
+def gate(command, project, monkeypatch, tmp_path):
     """Run the gate in the project, in this process but for what it measures."""
     monkeypatch.chdir(project.folder)
-    return lambda *arguments: command("gate", *arguments)
+
+    def run(*arguments: object) -> Gated:
+        file = tmp_path / "decision.json"
+        file.unlink(missing_ok=True)
+        options = () if {"--json", "--help", "--calibrate"} & set(arguments) else ("--json", file)
+        done = command("gate", *arguments, *options)
+        content = json.loads(file.read_text()) if file.exists() else {"results": []}
+        results = {result["name"]: (result["verdict"], result["reason"]) for result in content["results"]}
+        return Gated(done.code, done.out, done.err, results)
+
+    return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -17,15 +18,6 @@ import pytest
 PATIENCE = 60
 
 
-VERDICTS = "regression|improvement|no change|inconclusive|error|missing|incomparable|new|not judged"
-
-
-def rows(out):
-    """Verdict and reason by benchmark, from the table."""
-    found = re.findall(rf"^(suite\S+) +({VERDICTS}) +(.*)$", out, flags=re.MULTILINE)
-    return {name: (verdict, reason) for name, verdict, reason in found}
-
-
 def change(project, old, new, path="src/answers.py"):
     project.commit("before")
     project.replace(path, old, new)
@@ -36,11 +28,11 @@ def test_a_worse_number_is_a_regression_and_a_better_one_is_none(project, gate):
     change(project, "42", "43")
     worse = gate("HEAD~1", "HEAD")
     assert worse.code == 1, worse.err
-    assert rows(worse.out)["suite.track_answer"][0] == "regression"
+    assert worse.results["suite.track_answer"][0] == "regression"
     better = gate("HEAD", "HEAD~1")
     assert better.code == 0
-    assert rows(better.out)["suite.track_answer"][0] == "improvement"
-    assert re.search(r"^base +HEAD~1 \(\w{10}\) +built in .*: before$", worse.out, flags=re.MULTILINE)
+    assert better.results["suite.track_answer"][0] == "improvement"
+    assert re.search(r"^base: built in .*: before$", worse.out, flags=re.MULTILINE)
     assert project.work_trees() == 1
 
 
@@ -49,7 +41,7 @@ def test_equal_commits_are_warned_about_and_run(project, gate):
     done = gate("HEAD", "main")
     assert done.code == 0, done.out
     assert "base and head are the same commit: any difference is noise" in done.out
-    assert rows(done.out)["suite.track_answer"] == ("no change", "equal to the last bit")
+    assert done.results["suite.track_answer"] == ("no change", "equal to the last bit")
 
 
 def test_builds_that_are_equal_are_warned_about(project, gate):
@@ -99,7 +91,7 @@ def test_a_benchmark_in_trouble_is_an_error_and_never_a_pass(project, gate, trou
     change(project, "42", "43")
     done = gate("HEAD~1", "HEAD", "--only", "trouble")
     assert done.code == 2
-    verdict, why = rows(done.out)["suite.track_trouble"]
+    verdict, why = done.results["suite.track_trouble"]
     assert verdict == "error"
     assert why.startswith("failed on head: ")
     assert reason in why
@@ -111,15 +103,15 @@ def test_trouble_on_both_sides_is_an_error_too(project, gate):
     project.commit()
     done = gate("HEAD", "HEAD")
     assert done.code == 2
-    assert rows(done.out)["suite.track_trouble"] == ("error", "failed on both sides: RuntimeError: no luck")
-    assert rows(done.out)["suite.track_answer"][0] == "no change"
+    assert done.results["suite.track_trouble"] == ("error", "failed on both sides: RuntimeError: no luck")
+    assert done.results["suite.track_answer"][0] == "no change"
 
 
 def test_a_number_that_is_none_on_head_alone_is_a_regression(project, gate):
     change(project, "42", "float('nan')")
     done = gate("HEAD~1", "HEAD")
     assert done.code == 1
-    assert rows(done.out)["suite.track_answer"] == ("regression", "nan on head alone")
+    assert done.results["suite.track_answer"] == ("regression", "nan on head alone")
 
 
 def test_benchmarks_that_come_and_go(project, gate):
@@ -127,7 +119,7 @@ def test_benchmarks_that_come_and_go(project, gate):
     change(project, "track_old", "track_new", "benchmarks/suite.py")
     done = gate("HEAD~1", "HEAD")
     assert done.code == 2
-    found = rows(done.out)
+    found = done.results
     assert (found["suite.track_old"][0], found["suite.track_new"][0]) == ("missing", "new")
     assert gate("HEAD~1", "HEAD", "--only", "answer|new").code == 0
 
@@ -136,14 +128,14 @@ def test_a_benchmark_that_means_something_else_now_is_not_compared(project, gate
     change(project, "return answers.ANSWER", "return 2 * answers.ANSWER", "benchmarks/suite.py")
     done = gate("HEAD~1", "HEAD")
     assert done.code == 2
-    assert rows(done.out)["suite.track_answer"][0] == "incomparable"
+    assert done.results["suite.track_answer"][0] == "incomparable"
 
 
 def test_without_a_direction_a_number_is_reported_and_not_judged(project, gate):
     project.replace("benchmarks/suite.py", 'track_answer.better = "lower"', "")
     change(project, "42", "43")
     done = gate("HEAD~1", "HEAD")
-    assert rows(done.out)["suite.track_answer"] == ("not judged", "unknown direction: reported, not judged")
+    assert done.results["suite.track_answer"] == ("not judged", "unknown direction: reported, not judged")
 
 
 @pytest.mark.parametrize("broken", ["base", "head"])
@@ -280,15 +272,15 @@ def test_a_slow_down_is_found_and_a_budget_that_ends_is_no_pass(project, gate):
     change(project, "42", "168")
     slower = gate("HEAD~1", "HEAD", "--seed", "1")
     assert slower.code == 1, slower.out
-    assert rows(slower.out)["suite.time_count"][0] == "regression"
+    assert slower.results["suite.time_count"][0] == "regression"
     cut = gate("HEAD~1", "HEAD", "--budget", "0.02")
     assert cut.code == 3, cut.out
-    verdict, reason = rows(cut.out)["suite.time_count"]
+    verdict, reason = cut.results["suite.time_count"]
     assert verdict == "inconclusive"
     assert "the budget ended" in reason
 
 
-def test_creep_is_seen_against_an_older_commit(project, gate):
+def test_creep_is_seen_against_an_older_commit(project, gate, tmp_path):
     project.commit()
     project.git("tag", "v1")
     change(project, "42", "43")
@@ -297,8 +289,29 @@ def test_creep_is_seen_against_an_older_commit(project, gate):
     assert since_last.code == 0
     since_release = gate("HEAD~1", "HEAD", "--also-since", "v1")
     assert since_release.code == 1
-    verdicts = re.findall(rf"^suite\.track_answer +({VERDICTS})", since_release.out, flags=re.MULTILINE)
-    assert verdicts == ["no change", "regression"]
+    assert since_release.results["suite.track_answer"][0] == "no change"
+    later = json.loads((tmp_path / "decision-since.json").read_text())
+    assert [result["verdict"] for result in later["results"]] == ["regression"]
+    assert later["base"].startswith("v1 ")
+
+
+def test_a_known_regression_is_waived_until_a_day(project, gate, tmp_path):
+    change(project, "42", "43")
+    waivers = tmp_path / "waivers.toml"
+    for expires, code in (("2999-01-01", 0), ("2020-01-01", 1)):
+        waivers.write_text(f"[[waiver]]\nbenchmark = 'suite.*'\nreason = 'agreed'\nexpires = {expires}\n")
+        assert gate("HEAD~1", "HEAD", "--waivers", waivers).code == code
+
+
+def test_every_output_is_written(project, gate, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    change(project, "42", "43")
+    files = {option: tmp_path / f"out.{option}" for option in ("json", "markdown", "junit", "report")}
+    options = [word for option, path in files.items() for word in (f"--{option}", path)]
+    assert gate("HEAD~1", "HEAD", *options).code == 1
+    assert "1 regression" in (tmp_path / "summary.md").read_text()
+    for path in (*list(files.values())[:3], files["report"] / "index.html"):
+        assert "regression" in path.read_text()
 
 
 def test_noise_is_recorded_under_three_loads(project, gate, tmp_path):
