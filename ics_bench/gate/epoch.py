@@ -269,12 +269,15 @@ class Runner:
         return outcome
 
 
-def _judged(seeds: Mapping[int, Sequence[float]]) -> Event:
-    """Report trajectories by seed and the median of their last values."""
-    plain = {int(seed): [float(value) for value in values] for seed, values in seeds.items()}
+def _judged(seeds: Mapping[int | None, Sequence[float]]) -> Event:
+    """Report trajectories by seed and the median of their last values; ``None`` stands for all seeds together."""
+    plain = {seed: [float(value) for value in values] for seed, values in seeds.items()}
     if not plain or not all(plain.values()):
         raise ValueError("no value was measured")
-    return {"value": statistics.median(values[-1] for values in plain.values()), "seeds": plain}
+    value = statistics.median(values[-1] for values in plain.values())
+    if None in plain:
+        return {"value": value}
+    return {"value": value, "seeds": {int(seed): values for seed, values in plain.items() if seed is not None}}
 
 
 def _read_high_water_mark() -> None:
