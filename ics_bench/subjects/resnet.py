@@ -111,6 +111,7 @@ class Block(nn.Module):
         self.skip = skip
         self.shortcut = nn.Sequential()
         if skip and (stride != 1 or channels_in != widths[-1]):
+            self.shortcut.extend([Scalar(0.0, multiplies=False)] * fixup)
             self.shortcut.append(nn.Conv2d(channels_in, widths[-1], 1, stride, bias=not fixup))
             if norm_first:
                 self.shortcut.append(channel_norm(norm_layer, widths[-1]))

@@ -90,7 +90,7 @@ class NormCost(Workload):
         """Leave out norms that average over positions a perceptron has not, and devices without a clock."""
         if device != "cpu":
             return f"there is no clock for device {device!r} yet; only cpu is timed"
-        return no_positions(case) if case["architecture"] in ("plain", "residual") else None
+        return no_positions(self, case)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Time the two nets in one interleaved run a seed."""

@@ -117,7 +117,7 @@ class Placement(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions where a perceptron has none."""
         del device
-        return None if case["architecture"] in CONVOLUTIONAL else no_positions(case)
+        return no_positions(self, case)
 
     def applies(self, metric: str, case: Case) -> bool:
         """Leave the order out where a net has no additions."""
