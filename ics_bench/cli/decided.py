@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ics_bench.cli.main import EXIT_CODES as ALL_CODES
 from ics_bench.cli.text import printable, table
 from ics_bench.gate.encode import encode
 from ics_bench.gate.junit import junit
@@ -17,6 +18,10 @@ from ics_bench.gate.rows import COLUMNS, Row, headline, rows
 from ics_bench.gate.verdict import EXIT_CODES, Decision
 from ics_bench.gate.waivers import Waiver, accept, load_waivers
 from ics_bench.results.files import check_target, write_file
+
+_CODES = {**{str(code): meaning for code, meaning in EXIT_CODES.items()}, **dict(list(ALL_CODES.items())[-2:])}
+EXIT_CODES_HELP = "\n".join(["\b", "Exit codes:", *(f"  {code}  {meaning}" for code, meaning in _CODES.items())])
+"""What the codes of a deciding command mean, for its page of help."""
 
 OPTIONS = (
     click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write it as JSON."),
@@ -120,4 +125,4 @@ def decision_text(decision: Decision) -> str:
 
 
 def _why(row: Row) -> str:
-    return "; ".join([row.reason, *row.notes])
+    return "; ".join([row.reason, *row.others, *row.notes])

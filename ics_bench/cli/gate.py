@@ -13,22 +13,19 @@ from typing import Any
 
 import click
 
-from ics_bench.cli.decided import Outputs, outputs, show
+from ics_bench.cli.decided import EXIT_CODES_HELP, Outputs, outputs, show
 from ics_bench.cli.group import INTERRUPTED, TERMINATED, Terminated
 from ics_bench.cli.text import printable, table
 from ics_bench.core import UsageError
 from ics_bench.gate.calibrate import PAIRS, calibrate
 from ics_bench.gate.commits import CACHE, Request, SideError, State, built, gate
 from ics_bench.gate.live import Listener
-from ics_bench.gate.verdict import EXIT_CODES
 from ics_bench.results.files import check_target
 
 GRAVITY = (1, 2, 3, 0)
 """Exit codes, the one that counts first where two comparisons have different ones."""
 
 WRITTEN = tuple(field.name for field in dataclasses.fields(Outputs))
-
-_CODES = "".join(f"  {code}  {meaning}\n" for code, meaning in EXIT_CODES.items())
 
 HELP = f"""Compare two commits, measured now: is HEAD slower, larger or worse than BASE?
 
@@ -40,10 +37,7 @@ comparisons; what is written of the second has -since in its name.
 With --calibrate the noise of this machine is recorded instead: BASE, HEAD by default, against itself, quiet and with
 one and two busy cores, in rounds while --budget lasts, one at least.
 
-\b
-Exit codes:
-{_CODES}  130, 143  interrupted by Ctrl-C, SIGTERM; nothing is decided, builds are kept
-"""
+{EXIT_CODES_HELP}"""
 
 OUTPUT = click.Path(path_type=Path)
 

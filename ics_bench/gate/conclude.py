@@ -49,7 +49,7 @@ class Measured:
 
 
 def conclude_values(benchmark: Benchmark, finding: Finding, p_values: PValues, rule: Rule) -> Result:
-    """Turn what was found about a deterministic or seeded metric into its result."""
+    """Turn what was found about values, such as those of a seeded metric, into their result."""
     p, p_better = p_values
     reading = finding.reading and replace(finding.reading, p=p, p_better=p_better)
     readings = (reading,) if reading else ()
@@ -57,13 +57,12 @@ def conclude_values(benchmark: Benchmark, finding: Finding, p_values: PValues, r
     if verdict != "error" and benchmark.better not in ("lower", "higher"):
         return Result(benchmark, "not judged", _undirected(benchmark), readings, finding.warnings)
     if verdict is None:
-        effect = f"{benchmark.smallest_effect or 0:g} {benchmark.unit}"
         if p is not None and p <= rule.family_error:
-            verdict, reason = "regression", f"worse by more than {effect}, {_p(p)}"
+            verdict, reason = "regression", f"worse by more than {finding.margin}, {_p(p)}"
         elif p_better is not None and p_better <= rule.family_error:
-            verdict, reason = "improvement", f"better by more than {effect}, {_p(p_better)}"
+            verdict, reason = "improvement", f"better by more than {finding.margin}, {_p(p_better)}"
         elif finding.bounded:
-            verdict, reason = "no change", f"differs, and surely by less than {effect} for the worse"
+            verdict, reason = "no change", f"differs, and is less than {finding.margin} worse"
         else:
             verdict = "inconclusive"
     return Result(benchmark, verdict, reason, readings, finding.warnings)
@@ -100,7 +99,7 @@ def _verdict(
         return "regression", f"{first.quantity} worse beyond the margin, {_p(first.p)}", first
     if loose:
         first = max(loose, key=lambda r: r.bound)
-        known = "is not bounded" if math.isinf(first.bound) else f"may be worse by up to {first.bound:.1%}"
+        known = "is not bounded" if math.isinf(first.bound) else f"may be up to {_percent(first.bound)} worse"
         ended = "; the budget ended" if measured.short else ""
         return "inconclusive", f"{first.quantity} {known} after {count(len(measured.pairs), 'pair')}{ended}", first
     open_still = [r for r in readings if trials[r.quantity].flagged[WORSE] and trials[r.quantity].leans(WORSE)]
@@ -110,7 +109,7 @@ def _verdict(
     if faster:
         first = min(faster, key=lambda r: (r.p_better, -abs(r.change)))
         return "improvement", f"{first.quantity} better beyond the margin, {_p(first.p_better)}", first
-    return "no change", f"worse by less than {max(least_sure.bound, 0):.1%}, surely", least_sure
+    return "no change", f"at most {_percent(max(least_sure.bound, 0))} worse", least_sure
 
 
 def _reading(channel: Channel, trial: Trial, p_values: PValues, screened: int) -> Reading:
@@ -140,6 +139,10 @@ def _warnings(
     if measured.short and verdict != "inconclusive":
         warnings.append(f"the budget ended after {count(len(measured.pairs), 'pair')}")
     return tuple(warnings)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _undirected(benchmark: Benchmark) -> str:

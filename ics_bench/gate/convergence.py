@@ -36,6 +36,8 @@ class Finding:
     bounded : bool
         Whether a change for the worse beyond the margin is excluded.
     warnings : tuple of str
+    margin : str
+        What the p-values are held against, in words.
     """
 
     verdict: Verdict | None
@@ -45,6 +47,7 @@ class Finding:
     p_better: float = 1.0
     bounded: bool = False
     warnings: tuple[str, ...] = ()
+    margin: str = ""
 
 
 def judge_values(benchmark: Benchmark, pairs: Sequence[Pair], rule: Rule) -> Finding:
@@ -102,7 +105,7 @@ def _judge_number(benchmark: Benchmark, base: float, head: float) -> Finding:
         return Finding("inconclusive", "one number a side, and no seeds to tell a change from chance", reading)
     worse = (head > base) == (benchmark.better == "lower")
     if abs(head - base) < (benchmark.smallest_effect or 0.0):
-        effect = f"{benchmark.smallest_effect:g} {benchmark.unit}"
+        effect = _with_unit(benchmark.smallest_effect or 0.0, benchmark.unit)
         return Finding("no change", f"differs by less than {effect}, which is what matters", reading, bounded=True)
     return Finding("regression" if worse else "improvement", "deterministic, and different", reading)
 
@@ -127,7 +130,23 @@ def _judge_seeds(
     if broken.any() and not mended.any():
         reason = f"not finite on head alone, on {int(broken.sum())} of {count(len(seeds), 'seed')}"
         return Finding("regression", reason, reading, warnings=warnings)
+    if benchmark.kind == "exact":
+        return _judge_exactly(benchmark, last, reading, warnings)
     return _test(benchmark, last, rule, reading, warnings)
+
+
+def _judge_exactly(
+    benchmark: Benchmark, last: NDArray[np.float64], reading: Reading, warnings: tuple[str, ...]
+) -> Finding:
+    """Count any difference of a deterministic metric, on any seed, from the smallest that matters up."""
+    worsening, least = _worsening(last, higher=benchmark.better == "higher"), benchmark.smallest_effect or 0.0
+    worse, better = (int(((way >= least) & (way > 0)).sum()) for way in (worsening, -worsening))
+    said = f"on {worse} of {count(len(last), 'seed')} worse, on {better} better"
+    if worse:
+        return Finding("regression", f"deterministic, and {said}", reading, warnings=warnings)
+    if better:
+        return Finding("improvement", f"deterministic, and {said}", reading, warnings=warnings)
+    return Finding("no change", "ends at the same values", reading, bounded=True, warnings=warnings)
 
 
 def _test(
@@ -142,15 +161,21 @@ def _test(
         reason = "differs, and no smallest effect that matters is declared to hold it against"
         return Finding("inconclusive", reason, reading, warnings=warnings)
     worsening = _worsening(last, higher=benchmark.better == "higher")
+    held = _with_unit(margin, benchmark.unit)
     return Finding(
         None,
-        f"differs on {count(seeds, 'seed')} by neither surely more nor surely less than {margin:g} {benchmark.unit}",
+        f"differs on {count(seeds, 'seed')} by neither surely more nor surely less than {held}",
         reading,
         signed_rank(worsening - margin),
         signed_rank(-worsening - margin),
         signed_rank(margin - worsening) <= rule.bound_error,
         warnings,
+        held,
     )
+
+
+def _with_unit(value: float, unit: str) -> str:
+    return f"{value:g}" if unit == "1" else f"{value:g} {unit}"
 
 
 def _worsening(last: NDArray[np.float64], higher: bool) -> NDArray[np.float64]:

@@ -49,7 +49,7 @@ def _case(result: Result, row: Row) -> ElementTree.Element:
             attributes["type"] = result.verdict
         ElementTree.SubElement(case, tag, attributes).text = printable(_numbers(row))
     ElementTree.SubElement(case, "system-out").text = printable(
-        "; ".join([row.verdict, _numbers(row), row.reason, *row.notes])
+        "; ".join([row.verdict, _numbers(row), row.reason, *row.others, *row.notes])
     )
     return case
 

@@ -30,7 +30,7 @@ def escape(text: str) -> str:
     'a&#124;b &#60;img&#62;'
     """
     shown = "".join(c if c in _PLAIN or (ord(c) > 127 and c.isalnum()) else f"&#{ord(c)};" for c in printable(text))
-    return _LINK.sub(lambda found: f"{found[0][:3]}&#46;", shown)
+    return _LINK.sub(lambda found: f"{found[0][:3]}&#46;", shown.replace("&#58; ", ": "))
 
 
 def markdown(decision: Decision) -> str:
@@ -64,7 +64,7 @@ def _line(row: Row) -> str:
 
 
 def _why(row: Row) -> str:
-    notes = "".join(f"; {escape(note)}" for note in row.notes)
+    notes = "".join(f"; {escape(note)}" for note in (*row.others, *row.notes))
     return f"- <code>{escape(row.name)}</code>: {escape(row.reason)}{notes}"
 
 

@@ -9,31 +9,47 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ics_bench.gate.recording import Recording
-from ics_bench.gate.replay import Fate, Tally, block_places, roles
+from ics_bench.gate.replay import Tally, block_places, roles
 from ics_bench.gate.rule import Rule
+from ics_bench.stats import holm
 
 SAMPLE = 16
 """Epochs a side that a rule is given: as many as the gate's screen."""
 
-Sample = NDArray[np.float64]
-Rival = Callable[[Sample, Sample], bool]
-"""Whether the second sample is slower than the first, by the rule."""
+ASV_FACTOR = 1.1
+"""asv's default."""
+
+Samples = NDArray[np.float64]
+"""Times of one side, shape (benchmarks, epochs)."""
+
+Rival = Callable[[Samples, Samples], NDArray[np.bool_]]
+"""Which benchmarks a rule calls slower on the second side, shape (benchmarks,)."""
 
 
-def mean_over_10_percent(base: Sample, head: Sample) -> bool:
-    """Say whether the mean grew by more than 10 %."""
-    return float(head.mean()) > 1.10 * float(base.mean())
+def mean_over_10_percent(base: Samples, head: Samples) -> NDArray[np.bool_]:
+    """Say where the mean grew by more than 10 %."""
+    slower: NDArray[np.bool_] = head.mean(axis=1) > 1.10 * base.mean(axis=1)
+    return slower
 
 
-def median_over_7_percent(base: Sample, head: Sample) -> bool:
-    """Say whether the median grew by more than 7 %."""
-    return float(np.median(head)) > 1.07 * float(np.median(base))
+def median_over_7_percent(base: Samples, head: Samples) -> NDArray[np.bool_]:
+    """Say where the median grew by more than 7 %."""
+    slower: NDArray[np.bool_] = np.median(head, axis=1) > 1.07 * np.median(base, axis=1)
+    return slower
 
 
-def mann_whitney(base: Sample, head: Sample) -> bool:
+def mann_whitney(base: Samples, head: Samples) -> NDArray[np.bool_]:
     """Test by Mann & Whitney (1947): p < .05 on two sides, with the larger ranks on head, a benchmark at a time."""
-    test = stats.mannwhitneyu(head, base, alternative="two-sided", method="exact")
-    return bool(test.pvalue < 0.05 and test.statistic > head.size * base.size / 2)
+    test = stats.mannwhitneyu(head, base, axis=1, alternative="two-sided", method="exact")
+    slower: NDArray[np.bool_] = (test.pvalue < 0.05) & (test.statistic > head.shape[1] * base.shape[1] / 2)
+    return slower
+
+
+def stored_timings(base: Samples, head: Samples) -> NDArray[np.bool_]:
+    """Apply the rule of ``ics-bench compare``: the same test against 10 % of growth, corrected for the family."""
+    rule = Rule()
+    test = stats.mannwhitneyu(np.log(head) - np.log1p(rule.bound), np.log(base), axis=1, alternative="greater")
+    return np.array(holm(list(test.pvalue))) <= rule.family_error
 
 
 def asv_rule() -> Rival | None:
@@ -44,17 +60,16 @@ def asv_rule() -> Rival | None:
     except ImportError:
         return None
 
-    def slower(base: Sample, head: Sample) -> bool:
-        if not float(np.median(base)) < float(np.median(head)) / ASV_FACTOR:
-            return False  # asv asks this too, after its slow statistics
-        (was, was_stats), (now, now_stats) = (compute_stats(list(side), 1) for side in (base, head))
-        return bool(_is_result_better(was, now, (was_stats, list(base)), (now_stats, list(head)), ASV_FACTOR))
+    def slower(base: Samples, head: Samples) -> NDArray[np.bool_]:
+        # asv asks for the factor too, after its slow statistics.
+        found = np.median(base, axis=1) < np.median(head, axis=1) / ASV_FACTOR
+        for place in np.flatnonzero(found):
+            samples = [list(side[place]) for side in (base, head)]
+            (was, was_stats), (now, now_stats) = (compute_stats(sample, 1) for sample in samples)
+            found[place] = _is_result_better(was, now, (was_stats, samples[0]), (now_stats, samples[1]), ASV_FACTOR)
+        return found
 
     return slower
-
-
-ASV_FACTOR = 1.1
-"""asv's default."""
 
 
 def rivals() -> Mapping[str, Rival | None]:
@@ -64,6 +79,7 @@ def rivals() -> Mapping[str, Rival | None]:
         "mean over 10 %": mean_over_10_percent,
         "median over 7 %": median_over_7_percent,
         "Mann–Whitney, p < .05": mann_whitney,
+        "ics-bench compare": stored_timings,
     }
 
 
@@ -85,9 +101,9 @@ def replay_rivals(
     ValueError
         If the recording is too short.
     """
-    names = list(recording.benchmarks)
-    if 2 * recording.pairs < 2 * SAMPLE:
+    if recording.pairs < SAMPLE:
         raise ValueError(f"{recording.pairs} pairs; the other rules need {SAMPLE}")
+    names = list(recording.benchmarks)
     generator = np.random.default_rng(seed)
     known = {name: rival for name, rival in rivals().items() if rival is not None}
     tallies = {(name, order): Tally() for name in known for order in ORDERS}
@@ -95,28 +111,26 @@ def replay_rivals(
     for run in range(runs):
         slowed, innocent = roles(names, factor, run, rule)
         factors = np.array([factor if name in slowed else 1.0 for name in names])
-        for order in ORDERS:
-            base, head = ORDERS[order](pairs, epochs, generator)
-            head = head * factors[:, None]
+        for order, take in ORDERS.items():
+            base, head = take(pairs, epochs, generator)
             for name, rival in known.items():
-                fates: dict[str, Fate] = {
-                    benchmark: "regression" if rival(base[place], head[place]) else "no change"
-                    for place, benchmark in enumerate(names)
-                }
-                tallies[name, order].add(fates, slowed, innocent, SAMPLE)
+                slower = rival(base, head * factors[:, None])
+                fates = ("regression" if found else "no change" for found in slower)
+                tallies[name, order].add(dict(zip(names, fates, strict=True)), slowed, innocent, SAMPLE)
     return tallies
 
 
 def _arranged(recording: Recording) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Wall times as pairs, shape (benchmarks, pairs, sides), and in the order of time, shape (benchmarks, 2·pairs)."""
-    pairs = np.array([[noise.base_wall, noise.head_wall] for noise in recording.benchmarks.values()]).swapaxes(1, 2)
+    noises = recording.benchmarks.values()
+    pairs = np.array([[noise.base_wall, noise.head_wall] for noise in noises]).swapaxes(1, 2)
     head_first = np.array(recording.head_first)[None, :, None]
     return pairs, np.where(head_first, pairs[:, :, ::-1], pairs).reshape(len(pairs), -1)
 
 
 def _then(
     pairs: NDArray[np.float64], epochs: NDArray[np.float64], generator: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Samples, Samples]:
     start = generator.integers(0, epochs.shape[1] - 2 * SAMPLE + 1)
     one, other = epochs[:, start : start + SAMPLE], epochs[:, start + SAMPLE : start + 2 * SAMPLE]
     return (one, other) if generator.random() < 0.5 else (other, one)
@@ -124,7 +138,7 @@ def _then(
 
 def _interleaved(
     pairs: NDArray[np.float64], epochs: NDArray[np.float64], generator: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Samples, Samples]:
     drawn = pairs[:, block_places(pairs.shape[1], SAMPLE, generator)]
     swapped = generator.random(SAMPLE) < 0.5
     return np.where(swapped, drawn[..., 1], drawn[..., 0]), np.where(swapped, drawn[..., 0], drawn[..., 1])

@@ -25,8 +25,10 @@ class Row:
     base, head, change, interval, n, p : str
         ``–`` where there is none.
     reason : str
+    others : tuple of str
+        What its other quantities did.
     notes : tuple of str
-        Other quantities, waiver and warnings.
+        Waiver and warnings.
     """
 
     sign: str
@@ -40,6 +42,7 @@ class Row:
     n: str
     p: str
     reason: str
+    others: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -50,13 +53,12 @@ def rows(decision: Decision) -> list[Row]:
 
 def _row(result: Result) -> Row:
     verdict = f"{result.verdict}, accepted" if result.accepted else result.verdict
-    notes = [_other(reading, result.benchmark.unit) for reading in result.readings[1:]]
-    notes += [f"accepted: {result.waiver}"] if result.waiver else []
-    notes += result.warnings
+    others = tuple(_other(reading, result.benchmark.unit) for reading in result.readings[1:])
+    notes = (*((f"accepted: {result.waiver}",) if result.waiver else ()), *result.warnings)
     first = result.readings[0] if result.readings else None
     numbers = _numbers(first, result.benchmark.unit) if first else (MISSING,) * 6
     quantity = first.quantity if first else ""
-    return Row(SIGNS[result.verdict], verdict, result.name, quantity, *numbers, result.reason, tuple(notes))
+    return Row(SIGNS[result.verdict], verdict, result.name, quantity, *numbers, result.reason, others, notes)
 
 
 def _numbers(reading: Reading, unit: str) -> tuple[str, str, str, str, str, str]:
@@ -72,7 +74,7 @@ def _numbers(reading: Reading, unit: str) -> tuple[str, str, str, str, str, str]
 
 
 def _other(reading: Reading, unit: str) -> str:
-    return f"{reading.quantity}: {change(reading.change, reading, unit)} {_interval(reading, unit)}"
+    return f"{reading.quantity}: {change(reading.change, reading, unit)} ({_interval(reading, unit)})"
 
 
 def amount(value: float, unit: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from ics_bench.core.text import count
 from ics_bench.gate.rule import Rule
 from ics_bench.gate.series import Benchmark
 from ics_bench.stats import Interval
@@ -35,6 +36,8 @@ SIGNS: Mapping[Verdict, str] = {
     "not judged": "–",
 }
 """Verdicts are told apart without colour."""
+
+PLURALS = {"regression": "regressions", "improvement": "improvements", "error": "errors"}
 
 COULD_NOT: frozenset[Verdict] = frozenset(("error", "missing", "incomparable"))
 
@@ -156,7 +159,7 @@ class Decision:
     def headline(self) -> str:
         """The whole in a few words."""
         counts = [(verdict, sum(result.verdict == verdict for result in self.results)) for verdict in VERDICTS]
-        told = ", ".join(f"{number} {verdict}" for verdict, number in counts if number)
+        told = ", ".join(count(number, verdict, PLURALS.get(verdict, verdict)) for verdict, number in counts if number)
         accepted = sum(result.accepted for result in self.results)
         return f"{told or 'no benchmarks'}{f' ({accepted} accepted)' if accepted else ''}"
 

@@ -31,11 +31,13 @@ WIDEST = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An interval of a ratio as a picture: places from the left, in pixels."""
+    """An interval of a ratio as a picture, with the two limits: places from the left, in pixels."""
 
     low: float
     high: float
     middle: float
+    margin: float
+    bound: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,6 @@ class RowView:
 def render_decision(decision: Decision) -> str:
     """Write the page as one string of HTML."""
     span = _span(decision)
-    limits = {"margin": decision.rule.margin, "bound": decision.rule.bound}
     return (
         template_environment()
         .get_template("gate.html.jinja")
@@ -60,12 +61,11 @@ def render_decision(decision: Decision) -> str:
             headline=headline(decision),
             meaning=EXIT_CODES[decision.exit_code],
             columns=COLUMNS,
-            rows=[_view(*both, span) for both in zip(decision.results, rows(decision), strict=True)],
+            rows=[_view(decision, *both, span) for both in zip(decision.results, rows(decision), strict=True)],
             tally=[(v, n) for v in VERDICTS if (n := sum(r.verdict == v for r in decision.results))],
             signs=SIGNS,
             tones=TONES,
             width=WIDTH,
-            marks={name: _place(share, span) for name, share in limits.items()},
         )
     )
 
@@ -81,10 +81,11 @@ def write_decision(decision: Decision, out: str | Path) -> Path:
     return write_site(Path(out), {PAGE: render_decision(decision)})
 
 
-def _view(result: Result, row: Row, span: float) -> RowView:
+def _view(decision: Decision, result: Result, row: Row, span: float) -> RowView:
     first = result.readings[0] if result.readings else None
     tone = "setting-dependent" if result.accepted else TONES.get(result.verdict, "")
-    return RowView(row, tone, _bar(first, span) if first and first.relative else None)
+    drawn = first is not None and first.relative and not math.isnan(first.change)
+    return RowView(row, tone, _bar(decision, result, first, span) if first and drawn else None)
 
 
 def _span(decision: Decision) -> float:
@@ -96,10 +97,11 @@ def _span(decision: Decision) -> float:
     return min(WIDEST, max([2 * decision.rule.bound, *finite]))
 
 
-def _bar(reading: Reading, span: float) -> Bar | None:
-    if math.isnan(reading.change):
-        return None
-    return Bar(*(_place(share, span) for share in (*reading.interval, reading.change)))
+def _bar(decision: Decision, result: Result, reading: Reading, span: float) -> Bar:
+    rule, memory = decision.rule, result.benchmark.kind == "memory"
+    worse = -1 if result.benchmark.better == "higher" else 1
+    limits = (worse * (rule.memory_margin if memory else rule.margin), worse * rule.bound)
+    return Bar(*(_place(share, span) for share in (*reading.interval, reading.change, *limits)))
 
 
 def _place(share: float, span: float) -> float:
