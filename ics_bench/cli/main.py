@@ -9,6 +9,7 @@ COMMANDS = {
     "run": "Measure workloads.",
     "show": "Print a run's tables.",
     "claims": "Judge the claims: do they hold?",
+    "gate": "Compare two commits, measured now.",
     "compare": "Two stored results: what changed?",
     "report": "Write a run's HTML report.",
     "export": "Write a run's measurements to one file.",
