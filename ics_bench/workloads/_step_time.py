@@ -77,7 +77,7 @@ def _steps(problem: Problem, case: Case, seed: int, learning_rate: float, count:
     def steps() -> None:
         for _ in range(count):
             net.zero_grad()
-            nn.functional.cross_entropy(net(x), y).backward()
+            torch.autograd.backward(nn.functional.cross_entropy(net(x), y))
             update()
 
     return steps

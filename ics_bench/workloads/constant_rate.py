@@ -25,9 +25,9 @@ HOPELESS_RATE = 1e-6
 class ConstantRate(Workload):
     """One learning rate, for nets that may be far deeper than those whose ceilings can be searched.
 
-    A replica trains for 200 steps, or as many as the case says. It *diverges* when its loss is not finite or exceeds ten times the
-    initial one; it *reaches the target* when its accuracy on the training set, in evaluation mode,
-    checked every ten steps, is at least .9 at two checks running.
+    A replica trains for 200 steps, or as many as the case says. It *diverges* when its loss is not finite or
+    exceeds ten times the initial one; it *reaches the target* when its accuracy on the training set, in
+    evaluation mode, checked every ten steps, is at least .9 at two checks running.
     """
 
     name = "constant_rate"
@@ -93,8 +93,10 @@ class ConstantRate(Workload):
         nets += [{"depth": 5, "learning_rate": HOPELESS_RATE}, {"depth": 5, "norm": "none"}]
         slow: dict[str, Scalar] = {"norm": "none", "learning_rate": SLOW_RATE, "steps": SLOW_STEPS}
         nets += [{**slow, "depth": depth} for depth in (5, 50, 100)]
-        wide: dict[str, Scalar] = {**slow, "width": 64, "batch_size": 128}
-        nets += [{**wide, "depth": depth, "init": init} for depth in (5, 20) for init in ("he", "xavier")]
+        wide: dict[str, Scalar] = {"width": 64, "batch_size": 128}
+        nets += [{**slow, **wide, "depth": depth, "init": init} for depth in (5, 20) for init in ("he", "xavier")]
+        nets += [{**wide, "depth": 5, "learning_rate": HOPELESS_RATE}]
+        nets += [{**wide, "depth": 5, "norm": "none", "learning_rate": 0.03}]
         return tuple(Case.of({**base, **net}) for net in nets)
 
     def cost(self, case: Case) -> float:

@@ -21,12 +21,12 @@ CHECK_EVERY = 10
 DIVERGENCE_FACTOR = 10.0
 BISECTIONS = 3
 
+FEASIBLE_FROM = 10.0**-1.5
+"""Lowest rate at which the budget is enough for nets of depth 5, with a norm or without: they take 60 to 90 steps
+there, and at 0.01 up to 250. A net that no rate trains may train at a lower one, given more steps."""
+
 TUNING_SEEDS = (-1, -2, -3)
 """Seeds that the best rate is chosen on. No user's seed is negative."""
-
-FEASIBLE_FROM = 10.0**-1.5
-"""Lowest rate at which the budget is enough for nets of depth 5, with a norm or without: they take 60 to 90 steps there,
-and at 0.01 up to 250. A net that no rate trains may train at a lower one, given more steps."""
 
 
 class LearningRateCeiling(Workload):
@@ -106,13 +106,13 @@ class LearningRateCeiling(Workload):
         "check_every": CHECK_EVERY,
         "divergence_factor": DIVERGENCE_FACTOR,
         "bisections": BISECTIONS,
-        "tuning_seeds": len(TUNING_SEEDS),
         "feasible_from": FEASIBLE_FROM,
+        "tuning_seeds": len(TUNING_SEEDS),
     }
     flush_denormal = True
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
-        """At standard, other norms, optimizers, initializers and data at one depth, and batch norm after the activation."""
+        """At standard, other norms, optimizers, initializers and data, and batch norm after the activation."""
         if profile != "standard":
             return ()
         base = Case.of({**self.cases("quick")[0], "depth": 10})

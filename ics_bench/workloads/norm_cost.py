@@ -28,9 +28,10 @@ SHARED: dict[str, Scalar] = {"optimizer": "sgd", "init": "he", "data": "digits"}
 class NormCost(Workload):
     """Time training steps of a net with a norm and of the same net with the identity in its place.
 
-    A step is forward, cross-entropy, backward and update in an ordinary loop around torch's own layers. The suite's own
-    training is no clock: it copies buffers at every step, which charges batch norm alone. The two nets take turns, in random order, on the same batch;
-    each round gives one ratio. With ``norm=none`` both nets are alike, and the ratio says how far to trust others.
+    A step is forward, cross-entropy, backward and update in an ordinary loop around torch's own layers. The suite's
+    own training is no clock: it copies buffers at every step, which charges batch norm alone. The two nets take
+    turns, in random order, on the same batch; each round gives one ratio. With ``norm=none`` both nets are alike,
+    and the ratio says how far to trust others.
     """
 
     name = "norm_cost"
@@ -78,7 +79,7 @@ class NormCost(Workload):
             narrow += ["weight_norm", "weight_standardization", "spectral"]
             wide = narrow
         deep = [{**NARROW, "depth": depth} for depth in (2, 10, 20)]
-        cases = [_case(net, "batch") for net in deep] + [_case(deep[1], "layer")]
+        cases = [_case(net, norm) for net in deep for norm in ("batch", "layer")]
         cases += [_case(net, norm) for net in (NARROW, CONVOLUTIONAL) for norm in narrow]
         cases += [_case(WIDE, norm) for norm in wide]
         return (*cases, _case(CONVOLUTIONAL, "instance"))

@@ -1,4 +1,4 @@
-"""What a budget ended is a bound: of ratios of steps, of ceilings at rates too low for it; and NaN may mean undefined."""
+"""What a budget ended is a bound, of ratios of steps and of ceilings; and NaN may mean undefined."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Correlations over settings: against dealt settings, within groups, with values known as bounds, and against rivals."""
+"""Correlations over settings: against dealt settings, within groups, over bounds, and against rivals."""
 
 import itertools
 import math

@@ -104,7 +104,9 @@ def check_paired(better: str, scale: str, alpha: float) -> None:
 def undefined_pairs(evidence: Evidence, arms: Mapping[str, Arm], metric: str, seeds: int) -> NDArray[np.bool_]:
     """Whether the subject's or the baseline's value of each seed is NaN."""
     found = [evidence.by_seed(arms[role], metric, seeds).values() for role in ("subject", "baseline")]
-    return np.isnan([[item.value for item in items] for items in found]).any(axis=0)
+    subject, baseline = (np.array([item.value for item in items]) for items in found)
+    undefined: NDArray[np.bool_] = np.isnan(subject) | np.isnan(baseline)
+    return undefined
 
 
 def advantages(

@@ -120,7 +120,7 @@ class PairedRange(Rule):
         )
 
     def _gains(self, evidence: Evidence, arms: Mapping[str, Arm], seeds: int) -> tuple[Values, Values]:
-        """Ends of the advantage of each seed, in decades."""
+        """Return the ends of the advantage of each seed, in decades."""
         if math.isinf(self.budget):
             least = most = advantages(evidence, arms, self.metric, self.better, "log10-ratio", seeds)
         else:

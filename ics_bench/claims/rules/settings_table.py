@@ -106,7 +106,7 @@ def read_table(
 
 
 def groups_of(arms: Mapping[str, Arm], roles: Sequence[str], key: str) -> Groups:
-    """Number the groups of settings whose arms have the same value of a case key; all are one without a key.
+    """Give numbers to the groups of settings whose arms have the same value of a case key; all are one without a key.
 
     Raises
     ------
@@ -176,7 +176,8 @@ def scores(values: Values, groups: Groups) -> Values:
     for group in np.unique(groups):
         ranks[groups == group] -= ranks[groups == group].mean(axis=0)
     length = np.sqrt((ranks**2).sum(axis=0))
-    return np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
+    lengths: Values = np.where(length > 0, length, 1.0)
+    return ranks / lengths
 
 
 def spread(finding: Finding, low: Values, middle: Values, high: Values, summary: Summary) -> Finding:
