@@ -155,6 +155,7 @@ def _tracker(claim: Claim, name: str, version: str) -> Callable[[ClaimSuite, Tra
     function.version = version
     function.pretty_source = _explain(claim)
     function._claim = claim.id
+    function.kind, function.better = "exact", "neutral"  # for the gate: followed, and judged by `ics-bench claims`
     return track
 
 

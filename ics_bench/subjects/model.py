@@ -49,6 +49,11 @@ def build_model(name: str, **options: Any) -> nn.Module:
     return model
 
 
+def residual_blocks(model: nn.Module) -> int:
+    """Count the residual blocks of a model: modules that say ``residual_block = True`` of themselves."""
+    return sum(bool(getattr(module, "residual_block", False)) for module in model.modules())
+
+
 def ignored_options(name: str, options: Iterable[str]) -> tuple[str, ...]:
     """Those of ``options`` that a model's factory does not take: arms that differ in them alone are one model.
 

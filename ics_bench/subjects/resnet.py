@@ -108,7 +108,7 @@ class Block(nn.Module):
         if fixup:
             branch.append(Scalar(0.0, multiplies=False))
         self.branch = nn.Sequential(*branch)
-        self.skip = skip
+        self.skip = self.residual_block = skip
         self.shortcut = nn.Sequential()
         if skip and (stride != 1 or channels_in != widths[-1]):
             self.shortcut.extend([Scalar(0.0, multiplies=False)] * fixup)

@@ -127,6 +127,7 @@ class Block(nn.Sequential):
     """Attention, then feed-forward, each in a residual branch."""
 
     any_leading_axes = True
+    residual_block = True
 
 
 class Transformer(nn.Module):

@@ -46,6 +46,7 @@ class ConstantRate(Workload):
         ),
         Metric("diverged", "1", "lower", "seeded", "1 where the loss diverged, else 0"),
         Metric("loss_ratio", "1", "lower", "seeded", "mean loss of the last ten steps over the first loss", False),
+        Metric("blocks", "block", "neutral", "exact", "residual blocks among the layers of depth", headline=False),
     )
     axes: ClassVar = (
         Axis(
@@ -109,6 +110,7 @@ class ConstantRate(Workload):
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Train all seeds together at the case's rate."""
+        from ics_bench.subjects.model import residual_blocks
         from ics_bench.training import Recipe, Replica, Trainer
 
         rate = float(case["learning_rate"])
@@ -120,9 +122,11 @@ class ConstantRate(Workload):
             check_every=CHECK_EVERY,
             divergence_factor=DIVERGENCE_FACTOR,
         )
-        trainer = Trainer(problem_of(self, case, device), recipe)
+        problem = problem_of(self, case, device)
+        trainer = Trainer(problem, recipe)
         trained = trainer.train([Replica(rate, seed) for seed in seeds])
         warnings = [*trainer.warnings, *not_taken(case)]
+        yield self.measurement(case, None, "blocks", residual_blocks(problem.build(seeds[0])))
         for seed, trajectory in zip(seeds, trained, strict=True):
             losses = trajectory.losses
             curve = Curve(tuple(map(float, range(0, len(losses), CHECK_EVERY))), tuple(losses[::CHECK_EVERY]), "step")

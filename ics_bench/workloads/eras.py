@@ -121,6 +121,7 @@ class Eras(Workload):
             "optimizer steps taken, those before the start not",
             headline=False,
         ),
+        Metric("blocks", "block", "neutral", "exact", "residual blocks among the layers of depth", headline=False),
     )
     axes: ClassVar = (
         Axis(
@@ -194,6 +195,7 @@ class Eras(Workload):
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Tune the rate at each depth on seeds of its own, then train the seeds."""
+        from ics_bench.subjects.model import residual_blocks
         from ics_bench.workloads._eras_start import flops_per_step, relative_gradients
 
         system, deepest = SYSTEMS[case.text("system")], case.integer("depth")
@@ -206,6 +208,7 @@ class Eras(Workload):
         yield self.measurement(case, None, "best_learning_rate", last.rate, warnings=last.warnings)
         yield self.measurement(case, None, "flops_per_step", flops)
         yield self.measurement(case, None, "replica_steps", spent)
+        yield self.measurement(case, None, "blocks", residual_blocks(drawn.build(TUNING_SEEDS[0])))
         for seed in seeds:
             ratios = relative_gradients(drawn, BATCH_SIZE, seed)
             by_matrix = Curve(tuple(map(float, range(1, len(ratios) + 1))), ratios, "matrix")

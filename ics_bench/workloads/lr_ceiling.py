@@ -149,7 +149,7 @@ class LearningRateCeiling(Workload):
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Search the ceilings on the seeds, tune the rate on others, and score it on the seeds."""
-        from ics_bench.subjects.mlp import Residual
+        from ics_bench.subjects.model import residual_blocks
         from ics_bench.training import Recipe, Trainer
         from ics_bench.training.ceilings import QUESTIONS, CeilingSearch
 
@@ -169,7 +169,7 @@ class LearningRateCeiling(Workload):
                 bound = FEASIBLE_FROM if question == "trainable" and not found.low else found.high
                 yield self.measurement(case, seed, f"own_{question}_bound", bound)
         yield self.measurement(case, None, "replica_steps", search.steps_taken)
-        yield self.measurement(case, None, "blocks", sum(isinstance(m, Residual) for m in problem.build(0).modules()))
+        yield self.measurement(case, None, "blocks", residual_blocks(problem.build(0)))
         yield from self._best(case, search, trainer.train, warnings)
 
     def problem(self, case: Case, device: str) -> Problem:
