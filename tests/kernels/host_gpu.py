@@ -16,7 +16,7 @@ import torch
 from ics_bench.kernels.cuda.geometry import Device, Launch, Plan
 from ics_bench.kernels.cuda.operation import Buffers, Engine, prepare
 from ics_bench.kernels.cuda.plan import plan
-from ics_bench.kernels.cuda.source import instantiations, source
+from ics_bench.kernels.cuda.source import FAMILIES, FOLDER, HEADER, instantiations
 from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors
 from ics_bench.kernels.spec import Problem
 
@@ -41,7 +41,7 @@ static const host::Entry entries[] = {{
 extern "C" const char* launch(const char* name, const unsigned* grid, const unsigned* block, unsigned cluster,
                               unsigned long shared, void** arguments, int backwards) {{
     for (const host::Entry& entry : entries)
-        if (std::strcmp(entry.name, name) == 0)
+        if (strcmp(entry.name, name) == 0)
             return host::launch(entry.call, {{grid[0], grid[1], grid[2]}}, {{block[0], block[1], block[2]}}, cluster,
                                 shared, arguments, backwards);
     return "no such kernel was built";
@@ -51,7 +51,7 @@ extern "C" const char* launch(const char* name, const unsigned* grid, const unsi
 
 @dataclass
 class HostGpu(Engine):
-    """Builds what it is asked to launch, once for each family and number type.
+    """Builds what it is asked to launch, once for each number type.
 
     Memory that it hands out is poisoned and lies between guards, which every run checks.
 
@@ -60,6 +60,8 @@ class HostGpu(Engine):
     folder : Path
         Where libraries are kept.
     device : Device
+    families : tuple of str
+        Sources to build.
     mutate : callable, optional
         Plants a bug: changes the text of a source.
     backwards : bool
@@ -70,11 +72,12 @@ class HostGpu(Engine):
 
     folder: Path
     device: Device = SMALL_GPU
+    families: tuple[str, ...] = FAMILIES
     mutate: Callable[[str], str] = str
     backwards: bool = False
     offset: int = 0
     launched: set[str] = field(default_factory=set)
-    _libraries: dict[tuple[str, str], ctypes.CDLL] = field(default_factory=dict)
+    _libraries: dict[str, ctypes.CDLL] = field(default_factory=dict)
     _guarded: list[np.ndarray] = field(default_factory=list)
 
     def empty_like(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -89,6 +92,10 @@ class HostGpu(Engine):
         start = -room.ctypes.data % GUARD_BYTES + GUARD_BYTES + offset
         self._guarded.append(room[start - GUARD_BYTES : start + nbytes + GUARD_BYTES])
         return torch.from_numpy(room[start : start + nbytes])
+
+    def forget(self) -> None:
+        """Stop watching the guards of buffers handed out so far."""
+        self._guarded.clear()
 
     def run(self, plan: Plan, buffers: Buffers) -> None:
         for launch in plan.launches:
@@ -107,7 +114,7 @@ class HostGpu(Engine):
             else:
                 values.append(np.ctypeslib.as_ctypes_type(argument.dtype)(argument.item()))
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
-        error = self.library(launch.family, launch.kernel).launch(
+        error = self.library(launch.kernel).launch(
             launch.kernel.encode(),
             Extents(*launch.grid),
             Extents(*launch.block),
@@ -119,29 +126,33 @@ class HostGpu(Engine):
         if error:
             raise RuntimeError(f"{launch.kernel}: {error.decode()}")
 
-    def library(self, family: str, kernel: str) -> ctypes.CDLL:
-        """Build, unless it is there, the library with every kernel of a family and number type."""
+    def library(self, kernel: str) -> ctypes.CDLL:
+        """Build, unless it is there, the library with every kernel of a number type, and those without one."""
         found = re.search(r"<(\w+),", kernel)
-        ctype = found[1] if found else ""
-        if (family, ctype) not in self._libraries:
-            every = instantiations(family, self.device.clusters)
-            names = [name for name in every if (f"<{ctype}," in name if ctype else "<" not in name)]
-            self._libraries[family, ctype] = self._build(family, names)
-        return self._libraries[family, ctype]
+        ctype = found[1] if found else next(iter(self._libraries), "float")
+        if ctype not in self._libraries:
+            every = [name for family in self.families for name in instantiations(family, self.device.clusters)]
+            self._libraries[ctype] = self._build([name for name in every if "<" not in name or f"<{ctype}," in name])
+        return self._libraries[ctype]
 
-    def _build(self, family: str, names: list[str]) -> ctypes.CDLL:
+    def _build(self, names: list[str]) -> ctypes.CDLL:
+        texts = {HEADER: (FOLDER / HEADER).read_text()}
+        texts |= {f"{family}.cu": (FOLDER / f"{family}.cu").read_text() for family in self.families}
+        mutated = {name: self.mutate(text) for name, text in texts.items()}
+        includes = "".join(f'#include "{family}.cu"\n' for family in self.families)
         entries = "\n".join(f'    {{"{name}", host::Adapter<&{name}>::call}},' for name in names)
-        text = f'#include "{SHIM}"\n{self.mutate(source(family))}{ENTRY.format(entries=entries)}'
-        stem = f"{family}-{hashlib.sha256(text.encode() + SHIM.read_bytes()).hexdigest()[:16]}"
-        library = self.folder / f"{stem}.so"
+        main = f'#include "{SHIM}"\n{includes}{ENTRY.format(entries=entries)}'
+        key = hashlib.sha256("".join((main, SHIM.read_text(), *mutated.values())).encode()).hexdigest()[:16]
+        folder = self.folder / key
+        library = folder / "kernels.so"
         if not library.exists():
-            path = self.folder / f"{stem}.cpp"
-            path.write_text(text)
-            done = subprocess.run(
-                [COMPILER, *FLAGS, "-o", library, path], capture_output=True, text=True, timeout=300, check=False
-            )
+            folder.mkdir(exist_ok=True)
+            for name, text in {**mutated, "main.cpp": main}.items():
+                (folder / name).write_text(text)
+            command = [COMPILER, *FLAGS, "-I", folder, "-o", library, folder / "main.cpp"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
             if done.returncode:
-                raise RuntimeError(f"{path} does not compile:\n{done.stderr[:4000]}")
+                raise RuntimeError(f"{folder} does not compile:\n{done.stderr[:4000]}")
         loaded = ctypes.CDLL(str(library))
         loaded.launch.restype = ctypes.c_char_p
         return loaded
@@ -159,4 +170,5 @@ class HostKernels(Provider):
         return plan(problem, self.gpu.device, self.gpu.offset == 0).chains
 
     def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        self.gpu.forget()
         return prepare(problem, tensors, self.gpu)

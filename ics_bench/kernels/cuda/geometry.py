@@ -138,23 +138,28 @@ def require_countable(elements: int, what: str) -> None:
         raise UsageError(f"{what} has {elements} elements; the CUDA kernels count to {MOST_ELEMENTS}: split the batch")
 
 
-SUM_BLOCK: Extent = (32, 16, 1)
-"""Columns that a block of ``sum_partials`` adds up at a time, and rows that it takes side by side."""
+SUM_COLUMNS, MOST_SUM_ROWS = 32, 16
+"""Columns that a block of ``sum_partials`` adds up, and the most rows that it takes side by side."""
 
 
-def sum_partials(parts: int, columns: int, totals: tuple[str, ...], partial: str = "partial") -> Launch:
+def _sum_rows(parts: int) -> int:
+    return min(MOST_SUM_ROWS, power_of_two(parts))
+
+
+def sum_partials(parts: int, columns: int, totals: tuple[str, ...]) -> Launch:
     """Add up what blocks left: ``(len(totals), parts, columns)`` to one total a column."""
     first, second = (*totals, None)[:2]
+    rows = _sum_rows(parts)
     return Launch(
         "partials",
         "sum_partials",
-        (ceil_div(columns, SUM_BLOCK[0]), len(totals), 1),
-        SUM_BLOCK,
-        (partial, first, second, np.int32(parts), np.int32(columns)),
-        4 * SUM_BLOCK[0] * SUM_BLOCK[1] // 2,
+        (ceil_div(columns, SUM_COLUMNS), len(totals), 1),
+        (SUM_COLUMNS, rows, 1),
+        ("partial", first, second, np.int32(parts), np.int32(columns)),
+        4 * SUM_COLUMNS * rows // 2,
     )
 
 
 def sum_chain(parts: int) -> int:
-    """Chain of additions in `sum_partials`."""
-    return ceil_div(parts, SUM_BLOCK[1]) + log2(SUM_BLOCK[1])
+    """Count the additions of the longest chain in `sum_partials`."""
+    return ceil_div(parts, _sum_rows(parts)) + log2(_sum_rows(parts))

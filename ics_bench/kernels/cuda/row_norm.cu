@@ -3,7 +3,7 @@
 // A row belongs to `blockDim.x` threads of each of the C blocks of a cluster, every block having one stretch of it, and
 // stays in registers from its statistics to its result. A longer stretch is read in chunks, and read again. A block
 // keeps `blockDim.y` rows at a time and goes on to further rows. `blockDim.x` is a power of two up to a warp, and a
-// multiple of a warp above, where `blockDim.y` is 1.
+// multiple of a warp above. `blockDim.y` is 1 there, and where a row has several blocks or chunks.
 #include "common.cuh"
 
 constexpr int ROW_THREADS = 512;

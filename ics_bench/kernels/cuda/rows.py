@@ -81,8 +81,9 @@ def geometry(problem: Problem, device: Device, aligned: bool) -> Geometry:
     each = ceil_div(vectors, cluster)
     filled = max(1, ceil_div(each, held))
     threads = power_of_two(filled) if filled <= LANES else min(MOST_THREADS, LANES * ceil_div(filled, LANES))
-    rows = 1 if threads > LANES else SMALL_BLOCK // threads
-    return Geometry(width, cluster, threads, rows, max(1, ceil_div(each, held * threads)))
+    chunks = max(1, ceil_div(each, held * threads))
+    rows = 1 if threads > LANES or cluster > 1 or chunks > 1 else SMALL_BLOCK // threads
+    return Geometry(width, cluster, threads, rows, chunks)
 
 
 def plan_rows(problem: Problem, device: Device, aligned: bool) -> Plan:
