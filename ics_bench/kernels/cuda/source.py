@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +27,12 @@ def source(family: str) -> str:
         raise ValueError(f"{family}.cu must have {include} once")
     header = (FOLDER / HEADER).read_text(encoding="utf-8").replace("#pragma once\n", "")
     return text.replace(include, header)
+
+
+def digest() -> str:
+    """Fingerprint of all sources and options: what was compiled from others is out of date."""
+    text = "\0".join((*map(source, FAMILIES), *OPTIONS))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def instantiations(family: str, clusters: bool) -> tuple[str, ...]:
