@@ -132,8 +132,9 @@ class Norm(torch.autograd.Function):
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[Any, ...]:
         """Compute the gradients of x, weight and bias."""
         x, weight, mean, rstd, frozen = ctx.saved_tensors
-        dx, dweight, dbias = backward(ctx.problem, laid_out(dy, ctx.problem.layout), x, weight, mean, rstd, frozen)
-        return None, dx, dweight, dbias, None, None
+        found = backward(ctx.problem, laid_out(dy, ctx.problem.layout), x, weight, mean, rstd, frozen)
+        wanted = ctx.needs_input_grad[1:4]
+        return None, *(one if want else None for one, want in zip(found, wanted, strict=True)), None, None
 
 
 def layout_of(x: torch.Tensor) -> Layout:
