@@ -53,15 +53,22 @@ def draw(problem: Problem, kind: Kind, seed: int, device: str = "cpu") -> Tensor
         x = (4.0 * normal(*per_set)).expand(seen.shape).reshape(problem.shape)
     elif kind == "small":
         x, running_var = SMALL * x, SMALL**2 * running_var
-    dtype = getattr(torch, problem.dtype)
+    dtype, layout = getattr(torch, problem.dtype), memory_format(problem)
     return Tensors(
-        x.to(device, dtype).contiguous(),
-        dy.to(device, dtype).contiguous(),
+        x.to(device, dtype).contiguous(memory_format=layout),
+        dy.to(device, dtype).contiguous(memory_format=layout),
         (1.0 + normal(features)).to(device),
         normal(features).to(device),
         running_mean.to(device),
         running_var.to(device),
     )
+
+
+def memory_format(problem: Problem) -> torch.memory_format:
+    """Torch's name for the problem's layout."""
+    if problem.layout == "contiguous":
+        return torch.contiguous_format
+    return torch.channels_last if len(problem.shape) == 4 else torch.channels_last_3d
 
 
 def widen(tensor: torch.Tensor) -> np.ndarray:

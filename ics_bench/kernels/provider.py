@@ -42,7 +42,7 @@ class Chains:
 
 @dataclass(slots=True)
 class Tensors:
-    """Inputs of one call, contiguous, on the device: x and dy in the problem's dtype, the rest float32."""
+    """Inputs of one call, on the device: x and dy in the problem's dtype and layout, the rest float32."""
 
     x: torch.Tensor
     dy: torch.Tensor
@@ -66,7 +66,7 @@ class Provider(ABC):
     ----------
     summary : str
         One line.
-    norms, directions, dtypes, devices : frozenset of str
+    norms, directions, dtypes, layouts, devices : frozenset of str
         What it offers.
     """
 
@@ -74,6 +74,7 @@ class Provider(ABC):
     norms: ClassVar[frozenset[str]] = frozenset(KERNEL_NORMS)
     directions: ClassVar[frozenset[str]] = frozenset({"forward", "backward"})
     dtypes: ClassVar[frozenset[str]] = frozenset(DTYPE_BYTES)
+    layouts: ClassVar[frozenset[str]] = frozenset({"contiguous", "channels_last"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
 
     def takes(self, norm: str) -> bool:
@@ -86,6 +87,7 @@ class Provider(ABC):
             ("norm", problem.norm, None if self.takes(problem.norm) else self.norms),
             ("direction", problem.direction, self.directions),
             ("dtype", problem.dtype, self.dtypes),
+            ("layout", problem.layout, self.layouts),
             ("device", device, self.devices),
         ):
             if offered is not None and value not in offered:

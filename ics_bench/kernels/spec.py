@@ -9,6 +9,7 @@ from typing import Literal
 from ics_bench.core import UsageError
 
 Direction = Literal["forward", "backward"]
+Layout = Literal["contiguous", "channels_last"]
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Types of x, y and their gradients."""
@@ -21,6 +22,9 @@ ROW_NORMS = ("layer", "rms")
 
 GROUP_NORMS = ("group", "instance")
 """Normalize each sample of ``(B, C, *)`` over groups of features and all positions."""
+
+CHANNELS_LAST_RANKS = (4, 5)
+"""Dimensions of shapes that torch can lay out with the channels last."""
 
 KERNEL_NORMS = (*ROW_NORMS, *GROUP_NORMS, "batch")
 """Norms with a reference to be checked against; any other is timed unchecked."""
@@ -43,6 +47,8 @@ class Problem:
     groups : int
         Groups of group norm.
     eps, momentum : float
+    layout : {"contiguous", "channels_last"}
+        Order of x, dy and their like in memory: as in ``shape``, or with the channels last (``NHWC``).
     """
 
     norm: str
@@ -53,6 +59,7 @@ class Problem:
     groups: int = 1
     eps: float = 1e-5
     momentum: float = 0.1
+    layout: Layout = "contiguous"
 
     def __post_init__(self) -> None:
         if len(self.shape) < 2:
@@ -61,6 +68,8 @@ class Problem:
             raise ValueError(f"shape {self.shape}: {self.norm} norm takes rows (M, N)")
         if self.norm == "group" and self.num_features % self.groups:
             raise ValueError(f"{self.groups} groups do not divide {self.num_features} features")
+        if self.layout != "contiguous" and len(self.shape) not in CHANNELS_LAST_RANKS:
+            raise ValueError(f"shape {self.shape} has no layout {self.layout!r}: it takes 4 or 5 dimensions")
 
     @property
     def known(self) -> bool:

@@ -1,0 +1,350 @@
+// Shared by every kernel: number types, vector loads, statistics, and reductions over lanes, blocks and clusters.
+//
+// No header is included, so NVRTC needs none. A build for the host defines ICS_HOST and supplies the first section.
+#pragma once
+
+#ifndef ICS_HOST
+
+#define DEVICE __device__ __forceinline__
+#define KERNEL(threads, blocks) __global__ void __launch_bounds__(threads, blocks)
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+#define CLUSTER(blocks) __cluster_dims__(blocks, 1, 1)
+#else
+#define CLUSTER(blocks)
+#endif
+
+struct bf16 { unsigned short bits; };
+struct f16 { unsigned short bits; };
+
+DEVICE float widen(float value) { return value; }
+DEVICE float widen(bf16 value) { return __uint_as_float(static_cast<unsigned>(value.bits) << 16); }
+DEVICE float widen(f16 value) {
+    float wide;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(wide) : "h"(value.bits));
+    return wide;
+}
+
+DEVICE void narrow(float value, float& to) { to = value; }
+DEVICE void narrow(float value, bf16& to) { asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(to.bits) : "f"(value)); }
+DEVICE void narrow(float value, f16& to) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(to.bits) : "f"(value)); }
+
+// Tensors are read past the level-1 cache, which is left to the parameters, and written as not to be read again.
+DEVICE uint4 load16(const void* from) {
+    uint4 words;
+    asm("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+        : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
+        : "l"(from));
+    return words;
+}
+DEVICE void store16(void* to, uint4 words) { __stcs(static_cast<uint4*>(to), words); }
+
+DEVICE float exchange(float value, int offset) { return __shfl_xor_sync(0xffffffffu, value, offset); }
+DEVICE float from_lane(float value, int lane) { return __shfl_sync(0xffffffffu, value, lane); }
+
+extern __shared__ float4 dynamic_shared[];
+DEVICE float* shared_memory() { return reinterpret_cast<float*>(dynamic_shared); }
+
+// Blocks of a cluster: their rank, a barrier of all their threads, and a float of another block's shared memory.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+DEVICE int cluster_rank() {
+    int rank;
+    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return rank;
+}
+DEVICE void cluster_barrier() {
+    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+DEVICE float cluster_read(const float* own, int rank) {
+    unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(own)), there;
+    float value;
+    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(rank));
+    asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(value) : "r"(there) : "memory");
+    return value;
+}
+#else
+DEVICE int cluster_rank() { return 0; }
+DEVICE void cluster_barrier() { __syncthreads(); }
+DEVICE float cluster_read(const float* own, int) { return *own; }
+#endif
+
+#endif  // ICS_HOST
+
+constexpr int LANES = 32;
+constexpr int MAX_WARPS = 16;
+
+// Vectors that a thread holds in registers at a time, of each tensor that it reads: 64 bytes' worth of float32, and
+// half as many elements where they must be read one by one.
+DEVICE constexpr int held_vectors(int V) { return V == 1 ? 8 : 16 / V; }
+
+DEVICE int lane_of(int thread) { return thread % LANES; }
+DEVICE int smaller(int a, int b) { return a < b ? a : b; }
+DEVICE int larger(int a, int b) { return a > b ? a : b; }
+DEVICE int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+// ---- Vectors: V elements in a row, 16 bytes or a single element.
+
+template <typename T, int V>
+struct alignas(sizeof(T) * V) Vector {
+    T at[V];
+    DEVICE float operator[](int i) const { return widen(at[i]); }
+    DEVICE void set(int i, float value) { narrow(value, at[i]); }
+};
+
+template <typename T, int V>
+DEVICE Vector<T, V> zeros() {
+    Vector<T, V> vector;
+#pragma unroll
+    for (int i = 0; i < V; ++i) vector.set(i, 0.0f);
+    return vector;
+}
+
+template <typename T, int V>
+DEVICE Vector<T, V> load(const T* from) {
+    Vector<T, V> vector;
+    if constexpr (V == 1) {
+        vector.at[0] = *from;
+    } else {
+        static_assert(sizeof(vector) == sizeof(uint4));
+        *reinterpret_cast<uint4*>(&vector) = load16(from);
+    }
+    return vector;
+}
+
+template <typename T, int V>
+DEVICE void store(T* to, const Vector<T, V>& vector) {
+    if constexpr (V == 1) {
+        *to = vector.at[0];
+    } else {
+        store16(to, *reinterpret_cast<const uint4*>(&vector));
+    }
+}
+
+// V parameters, or `otherwise` where there are none; 16 bytes a load.
+template <int V>
+DEVICE void load_parameters(const float* from, long long first, float otherwise, float (&to)[V]) {
+    if (from == nullptr) {
+#pragma unroll
+        for (int i = 0; i < V; ++i) to[i] = otherwise;
+    } else if constexpr (V == 1) {
+        to[0] = from[first];
+    } else {
+#pragma unroll
+        for (int i = 0; i < V; i += 4) {
+            const float4 four = *reinterpret_cast<const float4*>(from + first + i);
+            to[i] = four.x, to[i + 1] = four.y, to[i + 2] = four.z, to[i + 3] = four.w;
+        }
+    }
+}
+
+// ---- Statistics of W columns side by side, which have as many elements each. m2 sums squared deviations.
+
+template <int W>
+struct Moments {
+    float count = 0.0f, mean[W] = {}, m2[W] = {};
+};
+
+// Chan, Golub and LeVeque 1983, equation 2.1, for unequal counts.
+template <int W>
+DEVICE void merge(Moments<W>& a, const Moments<W>& b) {
+    const float count = a.count + b.count;
+    if (count == 0.0f) return;
+    const float share = b.count / count, weight = a.count * share;
+#pragma unroll
+    for (int w = 0; w < W; ++w) {
+        const float delta = b.mean[w] - a.mean[w];
+        a.mean[w] += delta * share;
+        a.m2[w] += b.m2[w] + delta * delta * weight;
+    }
+    a.count = count;
+}
+
+// Merges `lanes` neighbours, a power of two. All get lane 0's result: both sides of an exchange may differ in a bit.
+DEVICE void merge_lanes(Moments<1>& own, int lanes) {
+    for (int offset = lanes / 2; offset > 0; offset /= 2)
+        merge(own, {exchange(own.count, offset), {exchange(own.mean[0], offset)}, {exchange(own.m2[0], offset)}});
+    own = {from_lane(own.count, 0), {from_lane(own.mean[0], 0)}, {from_lane(own.m2[0], 0)}};
+}
+
+DEVICE float reciprocal_root(float value) { return 1.0f / sqrtf(value); }
+
+// Of one thread's `valid` first vectors, in two passes over registers. Those beyond are zero: they add nothing to the
+// sum, but would add to the deviations. With W = 1 all elements are one column, with W = V each has its own.
+template <int W, typename T, int V, int K>
+DEVICE Moments<W> moments_held(const Vector<T, V> (&held)[K], int valid) {
+    Moments<W> found;
+    found.count = valid * (V / W);
+    const float share = 1.0f / fmaxf(found.count, 1.0f);
+#pragma unroll
+    for (int k = 0; k < K; ++k)
+#pragma unroll
+        for (int i = 0; i < V; ++i) found.mean[i % W] += held[k][i];
+#pragma unroll
+    for (int w = 0; w < W; ++w) found.mean[w] *= share;
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+        if (k >= valid) continue;
+#pragma unroll
+        for (int i = 0; i < V; ++i) {
+            const float deviation = held[k][i] - found.mean[i % W];
+            found.m2[i % W] += deviation * deviation;
+        }
+    }
+    return found;
+}
+
+// ---- Walks over the vectors of a set of planes, `step` vectors at a time.
+
+struct PlaneCursor {
+    int plane, at, vectors, plane_step, at_step;
+
+    DEVICE PlaneCursor(int first, int step, int vectors)
+        : plane(first / vectors), at(first % vectors), vectors(vectors), plane_step(step / vectors),
+          at_step(step % vectors) {}
+
+    DEVICE void advance() {
+        plane += plane_step;
+        at += at_step;
+        if (at >= vectors) {
+            at -= vectors;
+            ++plane;
+        }
+    }
+};
+
+// ---- Reductions. Every thread of a block calls them together, and every thread gets the result.
+
+// Room that `Team` needs in shared memory: two turns, so that one barrier a reduction suffices.
+constexpr int TEAM_FLOATS = 2 * 3 * MAX_WARPS;
+
+// Threads that reduce together: `width` neighbours of a warp, a power of two, or a whole block of `width` threads.
+struct Team {
+    float* room;
+    int thread, width;
+    int turn = 0;
+
+    DEVICE Team(float* room, int thread, int width) : room(room), thread(thread), width(width) {}
+
+    template <int S>
+    DEVICE void sum(float (&values)[S]) {
+        for (int offset = smaller(width, LANES) / 2; offset > 0; offset /= 2) add_exchanged(values, offset);
+        if (width <= LANES) return;
+        float* slots = next_turn();
+        const int lane = lane_of(thread), warps = width / LANES;
+#pragma unroll
+        for (int s = 0; s < S; ++s)
+            if (lane == 0) slots[s * MAX_WARPS + thread / LANES] = values[s];
+        __syncthreads();
+#pragma unroll
+        for (int s = 0; s < S; ++s) values[s] = lane < warps ? slots[s * MAX_WARPS + lane] : 0.0f;
+        for (int offset = MAX_WARPS / 2; offset > 0; offset /= 2) add_exchanged(values, offset);
+#pragma unroll
+        for (int s = 0; s < S; ++s) values[s] = from_lane(values[s], 0);
+    }
+
+    // Moments of a whole block, of one warp at least.
+    DEVICE void merged(Moments<1>& own) {
+        merge_lanes(own, LANES);
+        if (width <= LANES) return;
+        float* slots = next_turn();
+        const int lane = lane_of(thread), warps = width / LANES;
+        if (lane == 0) {
+            slots[thread / LANES] = own.count;
+            slots[MAX_WARPS + thread / LANES] = own.mean[0];
+            slots[2 * MAX_WARPS + thread / LANES] = own.m2[0];
+        }
+        __syncthreads();
+        own = {};
+        if (lane < warps) own = {slots[lane], {slots[MAX_WARPS + lane]}, {slots[2 * MAX_WARPS + lane]}};
+        merge_lanes(own, MAX_WARPS);
+    }
+
+  private:
+    template <int S>
+    DEVICE static void add_exchanged(float (&values)[S], int offset) {
+#pragma unroll
+        for (int s = 0; s < S; ++s) values[s] += exchange(values[s], offset);
+    }
+
+    DEVICE float* next_turn() {
+        turn ^= 1;
+        return room + turn * 3 * MAX_WARPS;
+    }
+};
+
+// Room that `Cluster` needs in shared memory, and two floats that keep what follows aligned.
+constexpr int CLUSTER_FLOATS = 2 * 3 + 2;
+
+// The C blocks of a cluster; C = 1 is a block alone. Call `leave` last: a block's memory may still be read.
+template <int C>
+struct Cluster {
+    float* room;
+    int turn = 0;
+
+    DEVICE explicit Cluster(float* room) : room(room) {}
+
+    template <int S>
+    DEVICE void sum(float (&values)[S], int thread) {
+        if constexpr (C > 1) {
+            const float* slots = publish(values, thread);
+#pragma unroll
+            for (int s = 0; s < S; ++s) {
+                values[s] = cluster_read(slots + s, thread % C);
+                for (int offset = C / 2; offset > 0; offset /= 2) values[s] += exchange(values[s], offset);
+            }
+        }
+    }
+
+    DEVICE void merged(Moments<1>& own, int thread) {
+        if constexpr (C > 1) {
+            const float values[3] = {own.count, own.mean[0], own.m2[0]};
+            const float* slots = publish(values, thread);
+            const int rank = thread % C;
+            own = {cluster_read(slots, rank), {cluster_read(slots + 1, rank)}, {cluster_read(slots + 2, rank)}};
+            merge_lanes(own, C);
+        }
+    }
+
+    DEVICE void leave() {
+        if constexpr (C > 1) cluster_barrier();
+    }
+
+  private:
+    template <int S>
+    DEVICE const float* publish(const float (&values)[S], int thread) {
+        turn ^= 1;
+        float* slots = room + turn * 3;
+        if (thread == 0)
+            for (int s = 0; s < S; ++s) slots[s] = values[s];
+        cluster_barrier();
+        return slots;
+    }
+};
+
+// Adds up, over `blockDim.y` (a power of two) and pairwise, what `combine(own, partner's floats)` combines. N floats a
+// thread. Row 0 gets the result. `room` holds N floats for half of the block's threads.
+template <int N, typename Combine>
+DEVICE void fold_rows(float* room, float (&own)[N], Combine combine) {
+    const int slots = blockDim.x * blockDim.y / 2, slot = threadIdx.y * blockDim.x + threadIdx.x;
+    for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {
+        const int partner = slot - half * blockDim.x;
+        __syncthreads();
+#pragma unroll
+        for (int n = 0; n < N; ++n)
+            if (threadIdx.y >= half && threadIdx.y < 2 * half) room[n * slots + partner] = own[n];
+        __syncthreads();
+        if (threadIdx.y >= half) continue;
+        float other[N];
+#pragma unroll
+        for (int n = 0; n < N; ++n) other[n] = room[n * slots + slot];
+        combine(own, other);
+    }
+}
+
+struct Add {
+    template <int N>
+    DEVICE void operator()(float (&own)[N], const float (&other)[N]) const {
+#pragma unroll
+        for (int n = 0; n < N; ++n) own[n] += other[n];
+    }
+};

@@ -1,0 +1,186 @@
+"""Our kernels for a user: functions that autograd differentiates, and plain ones below them.
+
+They read torch's tensors where they are and run on torch's current stream. x is float32, bfloat16 or
+float16 in either memory format, and is copied only if its strides fit neither. Parameters are computed
+with in float32. Gradients of gradients are not offered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from ics_bench.core import UsageError
+from ics_bench.kernels.cuda.launch import engine_of
+from ics_bench.kernels.cuda.operation import bind
+from ics_bench.kernels.spec import CHANNELS_LAST_RANKS, DTYPE_BYTES, Layout, Problem
+
+Optional = torch.Tensor | None
+
+
+def layer_norm(x: torch.Tensor, weight: Optional = None, bias: Optional = None, eps: float = 1e-5) -> torch.Tensor:
+    """Normalize the last dimension of ``(*, N)`` (Ba et al. 2016)."""
+    return _rows("layer", x, weight, bias, eps)
+
+
+def rms_norm(x: torch.Tensor, weight: Optional = None, eps: float = 1e-5) -> torch.Tensor:
+    """Divide the last dimension of ``(*, N)`` by its root mean square (Zhang & Sennrich 2019)."""
+    return _rows("rms", x, weight, None, eps)
+
+
+def group_norm(
+    x: torch.Tensor, num_groups: int, weight: Optional = None, bias: Optional = None, eps: float = 1e-5
+) -> torch.Tensor:
+    """Normalize groups of channels of each sample of ``(B, C, *)`` (Wu & He 2018)."""
+    return _apply(_problem("group", x, groups=num_groups, eps=eps), x, weight, bias)
+
+
+def instance_norm(x: torch.Tensor, weight: Optional = None, bias: Optional = None, eps: float = 1e-5) -> torch.Tensor:
+    """Normalize each channel of each sample of ``(B, C, *)`` (Ulyanov et al. 2016)."""
+    return _apply(_problem("instance", x, eps=eps), x, weight, bias)
+
+
+def batch_norm(
+    x: torch.Tensor,
+    running_mean: torch.Tensor,
+    running_var: torch.Tensor,
+    weight: Optional = None,
+    bias: Optional = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> torch.Tensor:
+    """Normalize each channel of ``(B, C, *)`` over the batch (Ioffe & Szegedy 2015).
+
+    In training, ``running_mean`` and ``running_var`` are updated in place; else they are the statistics,
+    and gradients go to x alone: to train the parameters of frozen statistics, apply them outside.
+    """
+    if not training and any(t is not None and t.requires_grad for t in (weight, bias)) and torch.is_grad_enabled():
+        raise UsageError("batch norm with running statistics has no gradients of weight and bias; detach them")
+    problem = _problem("batch", x, training=training, momentum=momentum, eps=eps)
+    return _apply(problem, x, weight, bias, running_mean, running_var)
+
+
+def forward(
+    problem: Problem,
+    x: torch.Tensor,
+    weight: Optional = None,
+    bias: Optional = None,
+    running_mean: Optional = None,
+    running_var: Optional = None,
+) -> tuple[torch.Tensor, Optional, Optional]:
+    """Return y and what `backward` needs: the mean of each reduction set, and its 1/√(variance + eps).
+
+    RMS norm has no mean, and batch norm in evaluation neither.
+    """
+    inputs = {"x": x, "weight": weight, "bias": bias}
+    if problem.norm == "batch":
+        inputs |= {"running_mean": running_mean, "running_var": running_var}
+    operation = bind(replace(problem, direction="forward"), inputs, engine_of(x.device))
+    operation()
+    if problem.norm == "batch" and not problem.training:
+        return operation["y"], None, None
+    return operation["y"], None if problem.norm == "rms" else operation["mean"], operation["rstd"]
+
+
+def backward(
+    problem: Problem,
+    dy: torch.Tensor,
+    x: torch.Tensor,
+    weight: Optional = None,
+    mean: Optional = None,
+    rstd: Optional = None,
+    running_var: Optional = None,
+) -> tuple[torch.Tensor, Optional, Optional]:
+    """Return dx, dweight and dbias from what `forward` left; ``running_var`` for batch norm in evaluation."""
+    problem = replace(problem, direction="backward")
+    inputs = {"x": x, "dy": dy, "weight": weight}
+    if problem.norm == "batch" and not problem.training:
+        inputs |= {"running_var": running_var}
+    else:
+        inputs |= {"rstd": rstd} if problem.norm == "rms" else {"mean": mean, "rstd": rstd}
+    operation = bind(problem, inputs, engine_of(x.device))
+    operation()
+    found = [operation[name] if name in problem.outputs else None for name in ("dx", "dweight", "dbias")]
+    return operation["dx"], found[1], found[2]
+
+
+class Norm(torch.autograd.Function):
+    """Any of the norms, by its `Problem`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        problem: Problem,
+        x: torch.Tensor,
+        weight: Optional,
+        bias: Optional,
+        running_mean: Optional,
+        running_var: Optional,
+    ) -> torch.Tensor:
+        """Compute y, and keep x, the weight and the statistics."""
+        y, mean, rstd = forward(problem, x, weight, bias, running_mean, running_var)
+        ctx.problem = problem
+        frozen = running_var if mean is None and rstd is None else None
+        ctx.save_for_backward(x, weight, mean, rstd, frozen)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, dy: torch.Tensor) -> tuple[Any, ...]:
+        """Compute the gradients of x, weight and bias."""
+        x, weight, mean, rstd, frozen = ctx.saved_tensors
+        found = backward(ctx.problem, laid_out(dy, ctx.problem.layout), x, weight, mean, rstd, frozen)
+        wanted = ctx.needs_input_grad[1:4]
+        return None, *(one if want else None for one, want in zip(found, wanted, strict=True)), None, None
+
+
+def layout_of(x: torch.Tensor) -> Layout:
+    """Name the layout in which a tensor is to be read."""
+    if x.dim() in CHANNELS_LAST_RANKS and not x.is_contiguous():
+        last = torch.channels_last if x.dim() == CHANNELS_LAST_RANKS[0] else torch.channels_last_3d
+        if x.is_contiguous(memory_format=last):
+            return "channels_last"
+    return "contiguous"
+
+
+def laid_out(x: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """Give a tensor a layout, without a copy if it has it."""
+    if layout == "contiguous":
+        return x.contiguous()
+    return x.contiguous(
+        memory_format=torch.channels_last if x.dim() == CHANNELS_LAST_RANKS[0] else torch.channels_last_3d
+    )
+
+
+def _problem(norm: str, x: torch.Tensor, **options: Any) -> Problem:
+    dtype = str(x.dtype).removeprefix("torch.")
+    if dtype not in DTYPE_BYTES:
+        raise UsageError(f"the CUDA kernels have no dtype {dtype!r}; they have {', '.join(DTYPE_BYTES)}")
+    try:
+        return Problem(norm, "forward", tuple(x.shape), dtype, layout=layout_of(x), **options)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _rows(norm: str, x: torch.Tensor, weight: Optional, bias: Optional, eps: float) -> torch.Tensor:
+    if x.dim() == 0:
+        raise UsageError(f"{norm} norm takes tensors (*, N); this one has no dimension")
+    rows = x.reshape(-1, x.shape[-1])
+    return _apply(_problem(norm, rows, eps=eps), rows, weight, bias).view(x.shape)
+
+
+def _apply(
+    problem: Problem,
+    x: torch.Tensor,
+    weight: Optional,
+    bias: Optional,
+    running_mean: Optional = None,
+    running_var: Optional = None,
+) -> torch.Tensor:
+    weight, bias = (None if parameter is None else parameter.float() for parameter in (weight, bias))
+    arguments = (problem, laid_out(x, problem.layout), weight, bias, running_mean, running_var)
+    y: torch.Tensor = Norm.apply(*arguments)  # type: ignore[no-untyped-call]
+    return y

@@ -1,0 +1,147 @@
+"""A problem bound to tensors: outputs and scratch allocated, the plan made, ready to run again and again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+
+from ics_bench.core import UsageError
+from ics_bench.kernels.cuda.geometry import VECTOR_BYTES, Device, Plan
+from ics_bench.kernels.cuda.plan import plan
+from ics_bench.kernels.provider import Kernel, Tensors
+from ics_bench.kernels.spec import Problem
+
+Buffers = Mapping[str, torch.Tensor | None]
+
+
+class Engine(ABC):
+    """Runs plans: on a GPU through CuPy, or, in the tests, on the processor.
+
+    Attributes
+    ----------
+    device : Device
+    """
+
+    device: Device
+
+    @abstractmethod
+    def run(self, plan: Plan, buffers: Buffers) -> None:
+        """Queue every launch of a plan on the current stream; ``None`` stands for the null pointer."""
+
+    def empty_like(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Allocate an output of a tensor's shape, strides and dtype."""
+        return torch.empty_like(tensor)
+
+    def floats(self, count: int, device: torch.device) -> torch.Tensor:
+        """Allocate float32 numbers: gradients of parameters, statistics, scratch."""
+        return torch.empty(count, device=device)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A plan with its buffers; calling it does the work once."""
+
+    plan: Plan
+    buffers: Buffers
+    engine: Engine
+
+    def __call__(self) -> None:
+        """Run it on the current stream."""
+        self.engine.run(self.plan, self.buffers)
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        """Return a buffer by name."""
+        found = self.buffers[name]
+        if found is None:
+            raise KeyError(name)
+        return found
+
+
+def bind(problem: Problem, inputs: Buffers, engine: Engine) -> Operation:
+    """Bind a problem to its inputs.
+
+    Parameters
+    ----------
+    problem : Problem
+    inputs : mapping of str to Tensor
+        ``x`` and, backward, ``dy`` in the problem's shape, dtype and layout; float32 ``weight`` and ``bias``,
+        either of which may be ``None`` for ones and zeros; for batch norm ``running_mean`` and
+        ``running_var``, updated in place in training; backward, the ``mean`` and ``rstd`` of the forward pass.
+    engine : Engine
+
+    Returns
+    -------
+    Operation
+        Its buffers also hold the outputs, and the ``mean`` and ``rstd`` that the forward pass leaves.
+
+    Raises
+    ------
+    UsageError
+        If a tensor is not what the kernels read.
+    """
+    for name, tensor in inputs.items():
+        _require(problem, name, tensor)
+    x = inputs["x"]
+    assert x is not None
+    buffers: dict[str, torch.Tensor | None] = {"weight": None, "bias": None, **inputs}
+    for name in problem.outputs:
+        if name in ("y", "dx"):
+            buffers[name] = engine.empty_like(x)
+        elif name in ("dweight", "dbias"):
+            buffers[name] = engine.floats(problem.num_features, x.device)
+    if problem.direction == "forward":
+        for name in ("mean", "rstd"):
+            buffers[name] = engine.floats(problem.reduction_sets, x.device)
+    tensors = [tensor for tensor in buffers.values() if tensor is not None]
+    aligned = all(tensor.data_ptr() % VECTOR_BYTES == 0 for tensor in tensors)
+    made = plan(problem, engine.device, aligned)
+    for name, count in made.scratch.items():
+        buffers[name] = engine.floats(count, x.device)
+    return Operation(made, buffers, engine)
+
+
+def prepare(problem: Problem, tensors: Tensors, engine: Engine) -> Kernel:
+    """Bind a problem to a benchmark's tensors, backward with the statistics of a forward pass done here."""
+    inputs = {name: getattr(tensors, name) for name in ("x", "weight", "bias")}
+    if problem.norm == "batch":
+        inputs |= {"running_mean": tensors.running_mean, "running_var": tensors.running_var}
+    if problem.direction == "backward":
+        inputs["dy"] = tensors.dy
+        if problem.training or problem.norm != "batch":
+            kept = {name: inputs[name].clone() for name in inputs if name.startswith("running")}
+            forward = bind(replace(problem, direction="forward"), {**inputs, **kept}, engine)
+            forward()
+            inputs |= {"mean": forward["mean"], "rstd": forward["rstd"]}
+    operation = bind(problem, inputs, engine)
+    outputs = tuple(operation[name] for name in problem.outputs)
+
+    def kernel() -> tuple[torch.Tensor, ...]:
+        operation()
+        return outputs
+
+    return kernel
+
+
+def _require(problem: Problem, name: str, tensor: torch.Tensor | None) -> None:
+    if tensor is None:
+        if name not in ("weight", "bias"):
+            raise UsageError(f"{problem.norm} norm needs {name!r}")
+        return
+    if name in ("x", "dy"):
+        shape, dtype = problem.shape, getattr(torch, problem.dtype)
+        layout = torch.contiguous_format
+        if problem.layout == "channels_last":
+            layout = torch.channels_last if len(shape) == 4 else torch.channels_last_3d
+        if not tensor.is_contiguous(memory_format=layout):
+            raise UsageError(f"{name!r} has strides {tensor.stride()}; the kernels read {problem.layout} tensors")
+    else:
+        sets = problem.reduction_sets if name in ("mean", "rstd") else problem.num_features
+        shape, dtype = (sets,), torch.float32
+        if not tensor.is_contiguous():
+            raise UsageError(f"{name!r} has strides {tensor.stride()}; make it contiguous")
+    if tuple(tensor.shape) != shape or tensor.dtype != dtype:
+        found = f"{tuple(tensor.shape)} of {tensor.dtype}"
+        raise UsageError(f"{name!r} is {found}; {problem.norm} norm of shape {problem.shape} takes {shape} of {dtype}")

@@ -1,0 +1,66 @@
+"""The text of the kernels, and every instantiation of them."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from ics_bench.kernels.cuda.geometry import CLUSTERS, CTYPES, VECTOR_BYTES
+from ics_bench.kernels.spec import DTYPE_BYTES
+
+FOLDER = Path(__file__).parent
+HEADER = "common.cuh"
+
+FAMILIES = ("row_norm", "channel_norm", "group_norm", "partials", "copy")
+"""Source files, without their suffix."""
+
+OPTIONS = ("--std=c++17",)
+
+
+@cache
+def source(family: str) -> str:
+    """One translation unit without includes: CuPy keys its cache of compiled kernels by this text alone."""
+    include = f'#include "{HEADER}"'
+    text = (FOLDER / f"{family}.cu").read_text(encoding="utf-8")
+    if text.count(include) != 1:
+        raise ValueError(f"{family}.cu must have {include} once")
+    header = (FOLDER / HEADER).read_text(encoding="utf-8").replace("#pragma once\n", "")
+    return text.replace(include, header)
+
+
+def digest() -> str:
+    """Fingerprint of all sources and options: what was compiled from others is out of date."""
+    text = "\0".join((*map(source, FAMILIES), *OPTIONS))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def instantiations(family: str, clusters: bool) -> tuple[str, ...]:
+    """Name expressions of every kernel that a plan can ask for.
+
+    Parameters
+    ----------
+    family : str
+    clusters : bool
+        Whether the GPU has clusters of blocks.
+    """
+    single = {
+        "partials": ("sum_partials",),
+        "copy": ("copy",),
+        "channel_norm": ("channel_statistics", "channel_evaluation", "channel_gradients"),
+    }.get(family, ())
+    names: list[str] = []
+    kernels: tuple[str, ...]
+    for dtype, ctype in CTYPES.items():
+        widest = VECTOR_BYTES // DTYPE_BYTES[dtype]
+        if family == "channel_norm":
+            kernels = ("channel_moments", "channel_sums", "channel_forward", "channel_backward")
+            options = [f"{width}, {layout}" for width in (widest, 1) for layout in ("Planes", "Columns")]
+        elif family in ("row_norm", "group_norm"):
+            stem = family.removesuffix("_norm")
+            kernels = (f"{stem}_forward", f"{stem}_backward")
+            options = [f"{widest}, {size}" for size in (CLUSTERS if clusters else (1,))] + ["1, 1"]
+        else:
+            continue
+        names += [f"{kernel}<{ctype}, {option}>" for kernel in kernels for option in options]
+    return (*names, *single)

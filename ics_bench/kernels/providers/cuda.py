@@ -1,0 +1,52 @@
+"""Our CUDA C++ kernels, launched through CuPy: deterministic, any size and alignment."""
+
+from __future__ import annotations
+
+from ics_bench.core import UsageError
+from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors
+from ics_bench.kernels.spec import Problem
+
+
+class Cuda(Provider):
+    """`ics_bench.kernels.cuda`.
+
+    CuPy compiles with ``-ftz=true``: numbers below 2⁻¹²⁶ count as zero.
+    """
+
+    summary = "our CUDA C++ through CuPy"
+    devices = frozenset({"cuda"})
+
+    def why_not(self, problem: Problem, device: str) -> str | None:
+        """Add what the kernels decline: sets beyond their counters."""
+        reason = super().why_not(problem, device)
+        if reason is not None:
+            return reason
+        from ics_bench.kernels.cuda.launch import why_not_here
+
+        reason = why_not_here()
+        if reason is not None:
+            return reason
+        try:
+            self.chains(problem, device)
+        except UsageError as error:
+            return str(error)
+        return None
+
+    def chains(self, problem: Problem, device: str) -> Chains:
+        """Read them off the plan."""
+        import torch
+
+        from ics_bench.kernels.cuda.launch import engine_of
+        from ics_bench.kernels.cuda.plan import plan
+
+        return plan(problem, engine_of(torch.device(device)).device, aligned=True).chains
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        """Allocate outputs and scratch, and return a closure that only launches."""
+        from ics_bench.kernels.cuda.launch import engine_of
+        from ics_bench.kernels.cuda.operation import prepare
+
+        return prepare(problem, tensors, engine_of(tensors.x.device))
+
+
+PROVIDER = Cuda()

@@ -1,0 +1,106 @@
+"""Bugs planted in the CUDA sources: the error bounds, the poison or the guards see each."""
+
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from host_gpu import COMPILER, SMALL_GPU, HostGpu, HostKernels
+
+from ics_bench.kernels.check import check, run_once
+from ics_bench.kernels.cuda.operation import prepare
+from ics_bench.kernels.cuda.source import FAMILIES as ALL_FAMILIES
+from ics_bench.kernels.cuda.source import FOLDER, HEADER
+from ics_bench.kernels.inputs import draw
+from ics_bench.kernels.spec import Problem
+
+pytestmark = pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"building the kernels needs {COMPILER}")
+
+WITHOUT_CLUSTERS = replace(SMALL_GPU, clusters=False)
+FAMILIES = {"layer": ("row_norm", "partials"), "rms": ("row_norm", "partials"), "batch": ("channel_norm",)}
+
+
+def _plant(old: str, new: str) -> Callable[[str], str]:
+    """Change what one of the sources holds."""
+    assert any(old in (FOLDER / name).read_text() for name in (HEADER, *(f"{family}.cu" for family in ALL_FAMILIES)))
+    return lambda text: text.replace(old, new)
+
+
+def _gpu(libraries: Path, norm: str, bug: tuple[str, str] | None = None) -> HostGpu:
+    gpu = HostGpu(libraries, WITHOUT_CLUSTERS, FAMILIES[norm])
+    if bug is not None:
+        gpu.mutate = _plant(*bug)
+    return gpu
+
+
+MASKED_ROWS = ("if (!stretch.holds(stretch.vector(number, k))) continue;", ";")
+MASKED_CHUNKS = ("if (k >= valid) continue;\n#pragma unroll\n        for (int i = 0; i < V; ++i) {\n            "
+                 "const float deviation", "for (int i = 0; i < V; ++i) {\n const float deviation")  # fmt: skip
+LAST_PARTIAL = ("part < parts;", "part + 1 < parts;")
+ROW_EPS = ("taken.m2[0] / columns + eps", "taken.m2[0] / columns")
+CHANNEL_EPS = ("taken.m2[0] / taken.count + eps", "taken.m2[0] / taken.count")
+
+BUGS = {
+    "masked lanes not zeroed before a row's variance pass": (MASKED_ROWS, "layer", "forward", (3, 130), "offset", "y"),
+    "masked lanes not zeroed before a channel's": (MASKED_CHUNKS, "batch", "forward", (33, 12), "offset", "y"),
+    "the last block's share of dweight dropped": (LAST_PARTIAL, "rms", "backward", (50, 64), "normal", "dweight"),
+    "rstd of a row without eps": (ROW_EPS, "rms", "forward", (3, 64), "small", "y"),
+    "rstd of a channel without eps": (CHANNEL_EPS, "batch", "forward", (33, 12), "small", "y"),
+}
+
+
+@pytest.mark.parametrize(("bug", "norm", "direction", "shape", "kind", "output"), BUGS.values(), ids=BUGS)
+def test_a_bug_in_a_kernel_exceeds_the_bound(
+    libraries: Path, bug: tuple[str, str], norm: str, direction: str, shape: tuple[int, ...], kind: str, output: str
+) -> None:
+    problem = Problem(norm, direction, shape)
+    sound, broken = _gpu(libraries, norm), _gpu(libraries, norm, bug)
+    assert max(run_once(HostKernels(sound), problem, kind, 4, "cpu").values()) <= 1.0
+    found = run_once(HostKernels(broken), problem, kind, 4, "cpu")[output]
+    assert 1.0 < found < math.inf  # a wrong number, which only a bound can tell from a right one
+    assert not check(HostKernels(broken), problem, seed=4, device="cpu").correct  # nor need one know where to look
+
+
+BARRIER = ("if (lane == 0) slots[s * MAX_WARPS + thread / LANES] = values[s];\n        __syncthreads();",
+           "if (lane == 0) slots[s * MAX_WARPS + thread / LANES] = values[s];")  # fmt: skip
+
+
+def test_a_missing_barrier_gives_wrong_results_in_one_order_of_threads(libraries: Path) -> None:
+    gpu = _gpu(libraries, "layer", BARRIER)
+    worst = []
+    for backwards in (False, True):
+        gpu.backwards = backwards
+        worst.append(run_once(HostKernels(gpu), Problem("layer", "forward", (4, 1000)), "normal", 0, "cpu")["y"])
+    assert max(worst) > 1.0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("        team.sum(sum);\n", "        if (threadIdx.x % 2) team.sum(sum);\n", "exchange"),
+        ("        team.sum(sum);\n", "if (threadIdx.x % 2)\n__syncthreads();\nteam.sum(sum);\n", "never come"),
+        # 104 floats is all that this kernel is given
+        ("room + turn * 3 * MAX_WARPS", "room + turn * 104", "beyond its shared memory"),
+    ],
+)
+def test_threads_that_part_and_memory_that_was_not_asked_for_are_errors(
+    libraries: Path, old: str, new: str, error: str
+) -> None:
+    gpu = _gpu(libraries, "layer", (old, new))
+    problem = Problem("layer", "forward", (4, 1000))
+    with pytest.raises(RuntimeError, match=error):
+        prepare(problem, draw(problem, "normal", 0), gpu)()
+
+
+def test_a_write_beyond_a_buffer_is_an_error(libraries: Path) -> None:
+    gpu = _gpu(libraries, "layer", ("store(y + row * columns +", "store(y + 1 + row * columns +"))
+    problem = Problem("layer", "forward", (1, 127))
+    with pytest.raises(AssertionError, match="behind the end"):
+        prepare(problem, draw(problem, "normal", 0), gpu)()
+
+
+def test_a_row_left_out_leaves_poison(libraries: Path) -> None:
+    gpu = _gpu(libraries, "layer", ("base < rows;", "base + blockDim.y < rows;"))
+    assert run_once(HostKernels(gpu), Problem("layer", "forward", (50, 64)), "normal", 0, "cpu") == {"y": math.inf}

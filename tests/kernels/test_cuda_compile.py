@@ -1,0 +1,98 @@
+"""Every kernel compiles for every architecture, keeps its registers, and needs no GPU for that."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from ics_bench.core import UsageError
+from ics_bench.kernels.cuda.geometry import CTYPES
+from ics_bench.kernels.cuda.resources import (
+    ARCHITECTURES,
+    WITH_CLUSTERS,
+    Resources,
+    compile_all,
+    compile_text,
+    parse,
+    why_not,
+)
+from ics_bench.kernels.cuda.source import FAMILIES, digest, instantiations, source
+
+needs_compiler = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+
+KEPT = json.loads((Path(__file__).parents[2] / "reports/kernels/resources.json").read_text())
+
+REGISTERS = {"row_forward": 64, "row_backward": 128, "group": 64, "channel": 128}
+"""Most registers a thread under each kernel's launch bounds, by the beginning of its name."""
+
+
+def _require_no_spills(found: Mapping[str, Resources]) -> None:
+    assert {name: taken for name, taken in found.items() if taken.spill_bytes or taken.stack_bytes} == {}
+    for stem, most in REGISTERS.items():
+        taken = {name: resources.registers for name, resources in found.items() if name.startswith(stem)}
+        assert taken
+        assert max(taken.values()) <= most, taken
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_kept_report_is_of_these_sources_and_holds_every_kernel_without_a_spill(architecture: str) -> None:
+    assert KEPT["sources"] == digest(), "run benchmarks/kernel_resources.py --json reports/kernels/resources.json"
+    found = {name: Resources(*values) for name, values in KEPT["kernels"][architecture].items()}
+    every = [name for family in FAMILIES for name in instantiations(family, architecture in WITH_CLUSTERS)]
+    assert sorted(found) == sorted(every)
+    _require_no_spills(found)
+
+
+@needs_compiler
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", [pytest.param(d, marks=() if d == "bfloat16" else pytest.mark.full) for d in CTYPES])
+def test_kernels_compile_to_what_the_report_says(architecture: str, dtype: str) -> None:
+    (found,) = compile_all([architecture], [dtype]).values()
+    _require_no_spills(found)
+    kept = {name: Resources(*KEPT["kernels"][architecture][name]) for name in found}
+    from cupy.cuda import nvrtc
+
+    if ".".join(map(str, nvrtc.getVersion())) == KEPT["nvrtc"]:  # another compiler may choose other registers
+        assert kept == found
+
+
+@needs_compiler
+def test_a_kernel_pressed_into_too_few_registers_is_seen_to_spill() -> None:
+    pressed = source("row_norm").replace("KERNEL(ROW_THREADS, 1)", "KERNEL(ROW_THREADS, 4)")
+    (found,) = compile_text(pressed, "row_norm.cu", ["row_backward<float, 4, 1>"], "sm_90").values()
+    assert found.registers <= 32
+    assert found.spill_bytes > 0
+
+
+@needs_compiler
+def test_an_array_indexed_at_run_time_is_seen_on_the_stack() -> None:
+    text = source("partials").replace(
+        "float sum[1] = {0.0f};", "float sum[1] = {0.0f}, kept[64]; kept[parts % 64] = 1;"
+    )
+    text = text.replace("[column] = sum[0];", "[column] = sum[0] + kept[columns % 64];")
+    (found,) = compile_text(text, "partials.cu", ["sum_partials"], "sm_90").values()
+    assert found.stack_bytes > 0
+
+
+@needs_compiler
+def test_an_error_names_the_file_the_architecture_and_the_line() -> None:
+    with pytest.raises(UsageError, match=r"broken\.cu for sm_90.*broken\.cu\(1\)"):
+        compile_text("__global__ void k() { undeclared(); }", "broken.cu", ["k"], "sm_90")
+
+
+LOG = """ptxas info    : Compiling entry function '_Z1aPf' for 'sm_90'
+ptxas info    : Function properties for _Z1aPf
+ptxas         .     96 bytes stack frame, 8 bytes spill stores, 12 bytes spill loads
+ptxas info    : Used 255 registers, used 1 barriers
+ptxas info    : Compiling entry function '_Z1bPf' for 'sm_90'
+ptxas info    : Function properties for _Z1bPf
+ptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 14 registers, used 0 barriers
+"""
+
+
+def test_the_compilers_log_is_read() -> None:
+    assert parse(LOG) == {"_Z1aPf": Resources(255, 96, 20), "_Z1bPf": Resources(14, 0, 0)}
+    with pytest.raises(ValueError, match="says nothing of _Z1bPf"):
+        parse(LOG.replace("14 registers", "few"))

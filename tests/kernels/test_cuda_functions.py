@@ -1,0 +1,153 @@
+"""Our kernels as a user calls them: against torch's own norms and gradients, on the host; and what they refuse."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from host_gpu import COMPILER, HostGpu
+from torch.nn import functional
+
+from ics_bench.core import UsageError
+from ics_bench.kernels.cuda import functions, launch
+from ics_bench.kernels.cuda.functions import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from ics_bench.kernels.provider import load_provider
+from ics_bench.kernels.spec import Problem
+
+needs_host = pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"building the kernels needs {COMPILER}")
+needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+
+
+@pytest.fixture
+def on_host(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> HostGpu:
+    """Let the functions take tensors on the processor."""
+    gpu = HostGpu(libraries)
+    monkeypatch.setattr(functions, "engine_of", lambda device: gpu)
+    return gpu
+
+
+def _normal(*shape: int, seed: int = 0, **options: object) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(**options)
+
+
+def _agree(ours, theirs, x: torch.Tensor, *parameters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compare results and gradients; return our result and our gradient of x."""
+    found = []
+    for function in (ours, theirs):
+        leaves = [t.detach().clone().requires_grad_() for t in (x, *parameters)]
+        y = function(*leaves)
+        y.backward(_normal(*y.shape, seed=9, dtype=y.dtype))
+        found.append([y.detach(), *(leaf.grad for leaf in leaves)])
+    for mine, other in zip(*found, strict=True):
+        assert mine.dtype == other.dtype
+        close = 1e-4 if mine.dtype == torch.float32 else 2e-2
+        torch.testing.assert_close(mine, other, rtol=close, atol=close)
+    return found[0][0], found[0][1]
+
+
+@needs_host
+def test_rows_of_any_rank_with_and_without_parameters(on_host: HostGpu) -> None:
+    x, weight, bias = _normal(2, 3, 20), _normal(20, seed=1), _normal(20, seed=2)
+    _agree(layer_norm, lambda x, w, b: functional.layer_norm(x, [20], w, b), x, weight, bias)
+    _agree(layer_norm, lambda x: functional.layer_norm(x, [20]), x)
+    _agree(rms_norm, lambda x, w: functional.rms_norm(x, [20], w, 1e-5), x, weight)
+    _agree(rms_norm, lambda x: functional.rms_norm(x, [20], eps=1e-5), _normal(20))
+
+
+@needs_host
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_channels_keep_the_layout_of_their_input(on_host: HostGpu, layout: torch.memory_format) -> None:
+    x = _normal(3, 8, 5, 6).to(memory_format=layout)
+    weight, bias = _normal(8, seed=1), _normal(8, seed=2)
+    theirs = functional.group_norm
+    found = [
+        _agree(lambda x, w, b: group_norm(x, 2, w, b), lambda x, w, b: theirs(x, 2, w, b), x, weight, bias),
+        _agree(instance_norm, lambda x: functional.instance_norm(x), x),
+        _agree(
+            lambda x, w, b: batch_norm(x, torch.zeros(8), torch.ones(8), w, b, training=True),
+            lambda x, w, b: functional.batch_norm(x, torch.zeros(8), torch.ones(8), w, b, training=True),
+            x, weight, bias,
+        ),
+    ]  # fmt: skip
+    for y, dx in found:
+        assert y.is_contiguous(memory_format=layout)
+        assert dx.is_contiguous(memory_format=layout)
+
+
+@needs_host
+def test_running_statistics_follow_training_and_serve_evaluation(on_host: HostGpu) -> None:
+    x = _normal(6, 8) * 3 + 1
+    ours, theirs = ([torch.zeros(8), torch.ones(8)] for _ in range(2))
+    batch_norm(x, *ours, training=True, momentum=0.3)
+    functional.batch_norm(x, *theirs, training=True, momentum=0.3)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other)
+    _agree(lambda x: batch_norm(x, *ours), lambda x: functional.batch_norm(x, *ours), x)
+
+
+@needs_host
+def test_parameters_in_half_precision_get_gradients_in_half_precision(on_host: HostGpu) -> None:
+    x, weight, bias = _normal(4, 24), *(_normal(24, seed=seed, dtype=torch.bfloat16) for seed in (1, 2))
+    _agree(layer_norm, lambda x, w, b: functional.layer_norm(x, [24], w.float(), b.float()), x, weight, bias)
+
+
+@needs_host
+def test_strides_that_the_kernels_cannot_read_are_copied(on_host: HostGpu) -> None:
+    _agree(layer_norm, lambda x: functional.layer_norm(x, [12]), _normal(12, 5).t())
+    _agree(instance_norm, lambda x: functional.instance_norm(x), _normal(3, 8, 5, 12)[..., ::2])
+
+
+@needs_host
+def test_gradients_of_gradients_are_refused(on_host: HostGpu) -> None:
+    x = _normal(3, 8).requires_grad_()
+    (gradient,) = torch.autograd.grad(layer_norm(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+@needs_host
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: layer_norm(_normal(3, 8).double()), "no dtype 'float64'"),
+        (lambda: layer_norm(_normal(3, 8), _normal(7)), r"'weight' is \(7,\).*takes \(8,\)"),
+        (lambda: layer_norm(torch.tensor(1.0)), "no dimension"),
+        (lambda: group_norm(_normal(3, 8, 4), 3), "3 groups do not divide 8"),
+        (lambda: batch_norm(_normal(1, 8), torch.zeros(8), torch.ones(8), training=True), "more than one value"),
+        (lambda: batch_norm(_normal(3, 8), torch.zeros(8), torch.ones(8, dtype=torch.float64)), "torch.float32"),
+        (lambda: batch_norm(_normal(3, 8), None, None, training=True), "needs 'running_mean'"),
+        (
+            lambda: batch_norm(_normal(3, 8), torch.zeros(8), torch.ones(8), _normal(8).requires_grad_()),
+            "no gradients of weight",
+        ),
+        (lambda: batch_norm(_normal(3, 8), torch.zeros(16)[::2], torch.ones(8), training=True), "contiguous"),
+    ],
+)
+def test_what_the_functions_cannot_take_is_named(on_host: HostGpu, call, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        call()
+
+
+def test_the_plain_functions_do_not_take_other_strides(on_host: HostGpu) -> None:
+    with pytest.raises(UsageError, match="strides"):
+        functions.forward(Problem("layer", "forward", (12, 5)), _normal(5, 12).t())
+
+
+def test_tensors_on_the_processor_are_refused_with_the_remedy() -> None:
+    with pytest.raises(UsageError, match=r"on 'cpu'; move them with \.cuda\(\)"):
+        layer_norm(_normal(3, 8))
+
+
+@needs_no_gpu
+def test_without_a_gpu_the_engine_and_the_provider_say_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem("layer", "forward", (4, 8))
+    provider = load_provider("cuda")
+    assert "no device 'cpu'" in str(provider.why_not(problem, "cpu"))
+    assert provider.why_not(problem, "cuda") == "torch sees no CUDA device"
+    expected = "torch sees no CUDA device" if importlib.util.find_spec("cupy") else "ics-bench\\[cuda\\]"
+    with pytest.raises(UsageError, match=expected):
+        launch.engine_of(torch.device("cuda"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pip install 'ics-bench\[cuda\]'"):
+        launch.engine_of(torch.device("cuda", 0))

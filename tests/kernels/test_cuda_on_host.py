@@ -1,0 +1,171 @@
+"""Every CUDA kernel, built for this processor, against the oracle: small and awkward shapes, guarded memory."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from host_gpu import COMPILER, SMALL_GPU, HostGpu, HostKernels
+
+from ics_bench.kernels.check import check, run_once
+from ics_bench.kernels.cuda import groups, rows
+from ics_bench.kernels.cuda.geometry import CTYPES
+from ics_bench.kernels.cuda.operation import prepare
+from ics_bench.kernels.cuda.source import instantiations
+from ics_bench.kernels.inputs import draw, exact_inputs, widen
+from ics_bench.kernels.reference import evaluate
+from ics_bench.kernels.spec import Problem
+
+pytestmark = pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"building the kernels needs {COMPILER}")
+
+ROWS = [
+    (1, 1), (70, 8), (5, 96), (9, 500),  # several rows a block; a warp that is not full
+    (4, 640), (7, 1000), (3, 2040), (2, 4096), (2, 4640),  # one cluster of 2, 4, 8 blocks, and 8 that read on
+    (5, 127), (3, 2041), (2, 251),  # one element a load, in one chunk and in many
+]  # fmt: skip
+"""With blocks of `NARROW` threads."""
+
+NARROW = 32
+
+MAPS = [(1, 4, 16, 32), (3, 16, 5, 7), (2, 8, 17, 24), (5, 24, 1, 1), (2, 64, 3, 3), (1, 4, 64, 32), (2, 6, 2, 4, 8)]
+
+
+@pytest.fixture
+def gpu(libraries: Path) -> HostGpu:
+    return HostGpu(libraries)
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make clusters of small problems: few threads a block, little shared memory."""
+    monkeypatch.setattr(rows, "MOST_THREADS", NARROW)
+    monkeypatch.setattr(groups, "GOOD_SHARE", 2048)
+
+
+def _worst(gpu: HostGpu, problem: Problem) -> float:
+    few = problem.elements // problem.reduction_sets < 4  # their deviation may be nothing beside an offset
+    return max(run_once(HostKernels(gpu), problem, "normal" if few else "offset", 3, "cpu").values())
+
+
+def _layouts(shape: tuple[int, ...]) -> tuple[str, ...]:
+    return ("contiguous", "channels_last") if len(shape) in (4, 5) else ("contiguous",)
+
+
+@pytest.mark.parametrize("dtype", CTYPES)
+def test_rows_of_every_length_are_right_by_every_kernel(gpu: HostGpu, narrow: None, dtype: str) -> None:
+    for shape in ROWS:
+        for norm, direction in (("layer", "forward"), ("layer", "backward"), ("rms", "forward"), ("rms", "backward")):
+            problem = Problem(norm, direction, shape, dtype)
+            assert _worst(gpu, problem) <= 1.0, problem
+    wanted = {name for name in instantiations("row_norm", clusters=True) if f"<{CTYPES[dtype]}," in name}
+    assert wanted <= gpu.launched
+
+
+@pytest.mark.parametrize("dtype", CTYPES)
+def test_channels_and_groups_are_right_by_every_kernel(gpu: HostGpu, narrow: None, dtype: str) -> None:
+    for shape in MAPS:
+        for layout in _layouts(shape):
+            for direction in ("forward", "backward"):
+                for norm in ("instance", "group", "batch"):
+                    problem = Problem(norm, direction, shape, dtype, groups=2, layout=layout)
+                    assert _worst(gpu, problem) <= 1.0, problem
+    for shape in ((2, 3), (33, 17), (130, 64)):
+        for direction in ("forward", "backward"):
+            assert _worst(gpu, Problem("batch", direction, shape, dtype)) <= 1.0, shape
+    for family in ("channel_norm", "group_norm"):
+        wanted = {name for name in instantiations(family, clusters=True) if f"<{CTYPES[dtype]}," in name}
+        assert wanted <= gpu.launched, wanted - gpu.launched
+
+
+def test_the_kernels_without_a_type_run_too(gpu: HostGpu) -> None:
+    for direction in ("forward", "backward"):
+        for shape, layout in (((9, 8), "contiguous"), ((2, 8, 3, 4), "contiguous"), ((2, 8, 3, 4), "channels_last")):
+            for training in (True, False):
+                problem = Problem("batch", direction, shape, training=training, layout=layout)
+                assert _worst(gpu, problem) <= 1.0, problem
+        assert _worst(gpu, Problem("group", direction, (2, 8, 3, 4), groups=4)) <= 1.0
+    plain = {
+        name for family in ("channel_norm", "partials") for name in instantiations(family, True) if "<" not in name
+    }
+    assert plain <= gpu.launched
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms", "group", "instance", "batch"])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_adversarial_inputs_are_within_the_bounds(gpu: HostGpu, norm: str, direction: str) -> None:
+    shape = (6, 640) if norm in ("layer", "rms") else (3, 8, 6, 8)
+    verdict = check(HostKernels(gpu), Problem(norm, direction, shape, "bfloat16", groups=2), seed=5, device="cpu")
+    assert verdict.correct, verdict.worst
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_groups_that_fit_no_cluster_go_by_way_of_memory(gpu: HostGpu, direction: str) -> None:
+    gpu.device = replace(SMALL_GPU, shared_bytes=512)
+    problem = Problem("group", direction, (3, 8, 16, 16), groups=2)
+    assert _worst(gpu, problem) <= 1.0
+    assert not any(name.startswith("group") for name in gpu.launched)
+    assert any(name.startswith("channel") for name in gpu.launched)
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("shape", [(5, 1000), (3, 2041)])
+def test_a_gpu_without_clusters_reads_long_rows_in_chunks(gpu: HostGpu, narrow: None, shape, direction: str) -> None:
+    gpu.device = replace(SMALL_GPU, clusters=False)
+    assert _worst(gpu, Problem("layer", direction, shape)) <= 1.0
+    assert all(not name.startswith("row") or name.endswith(", 1>") for name in gpu.launched)
+
+
+@pytest.mark.parametrize("offset", [1, 3])
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Problem("layer", "forward", (3, 64), "bfloat16"),
+        Problem("rms", "backward", (3, 64), "float16"),
+        Problem("batch", "backward", (3, 8, 4, 8)),
+        Problem("group", "forward", (3, 8, 4, 8), "bfloat16", groups=2, layout="channels_last"),
+        Problem("instance", "backward", (3, 8, 4, 8)),
+    ],
+    ids=lambda p: f"{p.norm}-{p.direction}" if isinstance(p, Problem) else str(p),
+)
+def test_tensors_at_any_address_are_read_and_written(gpu: HostGpu, problem: Problem, offset: int) -> None:
+    gpu.offset = offset  # outputs; the host refuses 16-byte accesses to them
+    assert _worst(gpu, problem) <= 1.0
+    assert all(", 1" in name for name in gpu.launched if "<" in name), gpu.launched
+
+
+@pytest.mark.parametrize("norm", ["layer", "group", "batch"])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_results_do_not_depend_on_the_order_in_which_threads_and_blocks_run(
+    gpu: HostGpu, narrow: None, norm: str, direction: str
+) -> None:
+    shape = (7, 2040) if norm == "layer" else (3, 8, 9, 8)
+    problem = Problem(norm, direction, shape, groups=2)
+    found = []
+    for backwards in (False, True):
+        gpu.backwards = backwards
+        found.append([output.clone() for output in prepare(problem, draw(problem, "normal", 1), gpu)()])
+    assert all(a.equal(b) for a, b in zip(*found, strict=True))
+
+
+def test_no_rows_give_no_results_and_parameter_gradients_of_zero(gpu: HostGpu) -> None:
+    problem = Problem("layer", "backward", (0, 8))
+    dx, dweight, dbias = prepare(problem, draw(problem, "normal", 0), gpu)()
+    assert dx.shape == (0, 8)
+    assert not dweight.any()
+    assert not dbias.any()
+
+
+def test_statistics_are_kept_for_the_backward_pass(gpu: HostGpu) -> None:
+    from ics_bench.kernels.cuda.operation import bind
+
+    problem = Problem("group", "forward", (3, 8, 4, 8), groups=2)
+    tensors = draw(problem, "offset", 0)
+    operation = bind(problem, {"x": tensors.x, "weight": None, "bias": None}, gpu)
+    operation()
+    per_group = tensors.x.double().view(3, 2, -1)
+    torch.testing.assert_close(operation["mean"].double(), per_group.mean(-1).ravel(), rtol=1e-6, atol=0)
+    wanted = (per_group.var(-1, correction=0) + problem.eps).rsqrt().ravel()
+    torch.testing.assert_close(operation["rstd"].double(), wanted, rtol=1e-4, atol=0)
+    plain = replace(exact_inputs(tensors), weight=widen(torch.ones(8)), bias=widen(torch.zeros(8)))
+    torch.testing.assert_close(widen(operation["y"]), evaluate(problem, plain)["y"], rtol=1e-3, atol=1e-3)

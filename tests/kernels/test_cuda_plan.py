@@ -1,0 +1,205 @@
+"""Launch geometry in plain Python: what runs where, what it reads, and what it declines."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ics_bench.core import UsageError
+from ics_bench.kernels.cuda.channels import MOST_GRID, THREADS, sets_of
+from ics_bench.kernels.cuda.geometry import (
+    CLUSTER_BYTES,
+    CTYPES,
+    LANES,
+    TEAM_BYTES,
+    Device,
+    held_vectors,
+    vector_width,
+)
+from ics_bench.kernels.cuda.groups import geometry as group_geometry
+from ics_bench.kernels.cuda.plan import plan
+from ics_bench.kernels.cuda.rows import MOST_THREADS, geometry
+from ics_bench.kernels.cuda.source import FAMILIES, FOLDER, instantiations, source
+from ics_bench.kernels.spec import GROUP_NORMS, KERNEL_NORMS, ROW_NORMS, Problem
+
+H100 = Device(multiprocessors=132, clusters=True, shared_bytes=227 * 1024)
+A100 = Device(multiprocessors=108, clusters=False, shared_bytes=163 * 1024)
+
+SIZES = st.integers(1, 300_000)
+DTYPES = st.sampled_from(list(CTYPES))
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> Problem:
+    norm = draw(st.sampled_from(KERNEL_NORMS))
+    direction, dtype = draw(st.sampled_from(["forward", "backward"])), draw(DTYPES)
+    if norm in ROW_NORMS:
+        return Problem(norm, direction, (draw(SIZES), draw(SIZES)), dtype)
+    groups, members = draw(st.integers(1, 40)), draw(st.integers(1, 100))
+    shape = (draw(st.integers(2, 300)), groups * members, draw(st.integers(1, 128)), draw(st.integers(1, 128)))
+    layout, training = draw(st.sampled_from(["contiguous", "channels_last"])), draw(st.booleans())
+    return Problem(norm, direction, shape, dtype, training, groups, layout=layout)
+
+
+@given(problems(), st.sampled_from([H100, A100]), st.booleans())
+def test_every_plan_is_one_that_a_gpu_can_launch(problem: Problem, device: Device, aligned: bool) -> None:
+    made = plan(problem, device, aligned)
+    compiled = {name for family in FAMILIES for name in instantiations(family, device.clusters)}
+    assert made.launches
+    for launch in made.launches:
+        assert launch.kernel in compiled
+        assert launch.family in FAMILIES
+        threads = math.prod(launch.block)
+        assert threads <= 1024
+        assert threads % LANES == 0
+        assert 0 < launch.grid[0] < 2**31
+        assert all(0 < size <= 65535 for size in launch.grid[1:])
+        assert launch.grid[0] % launch.cluster == 0
+        assert launch.shared_bytes <= device.shared_bytes
+    chains = (made.chains.moments, made.chains.sums, made.chains.parameters)
+    assert all(0 <= chain < 2**20 for chain in chains)
+
+
+@given(problems(), st.booleans())
+def test_every_buffer_that_a_plan_names_exists(problem: Problem, aligned: bool) -> None:
+    made = plan(problem, H100, aligned)
+    known = {"x", "dy", "weight", "bias", "running_mean", "running_var", "mean", "rstd", *problem.outputs}
+    named = {a for launch in made.launches for a in launch.arguments if isinstance(a, str)}
+    assert named <= known | set(made.scratch)
+    assert set(made.scratch) <= named
+    assert set(problem.outputs) <= named | {"running_mean", "running_var"}
+    assert all(count > 0 for count in made.scratch.values())
+
+
+@given(SIZES, DTYPES, st.booleans(), st.sampled_from([H100, A100]))
+def test_a_row_is_held_whole_in_registers_or_else_in_chunks_that_cover_it(
+    columns: int, dtype: str, aligned: bool, device: Device
+) -> None:
+    problem = Problem("layer", "forward", (1000, columns), dtype)
+    chosen = geometry(problem, device, aligned)
+    held = chosen.width * held_vectors(chosen.width)
+    assert chosen.threads <= MOST_THREADS
+    assert chosen.cluster * chosen.threads * chosen.chunks * held >= columns
+    assert columns % chosen.width == 0
+    if chosen.rows > 1:
+        assert chosen.threads <= LANES
+        assert chosen.chunks == chosen.cluster == 1
+        assert chosen.threads & (chosen.threads - 1) == 0
+    if device.clusters and aligned and columns % 8 == 0 and columns <= 2**16:
+        assert chosen.chunks == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "cluster"), [(128, 1), (8192, 1), (16384, 2), (32768, 4), (65536, 8), (131072, 8), (16383, 1)]
+)
+def test_long_rows_are_shared_by_clusters(columns: int, cluster: int) -> None:
+    assert geometry(Problem("rms", "backward", (4096, columns), "bfloat16"), H100, aligned=True).cluster == cluster
+    assert geometry(Problem("rms", "backward", (4096, columns), "bfloat16"), A100, aligned=True).cluster == 1
+
+
+def test_blocks_go_round_so_that_partial_results_stay_few() -> None:
+    many = plan(Problem("layer", "backward", (2**20, 128), "bfloat16"), H100, aligned=True)
+    moved = 3 * 2**20 * 128 * 2
+    assert many.launches[0].grid[0] <= 132 * 4
+    assert 4 * many.scratch["partial"] < 0.01 * moved
+    few = plan(Problem("layer", "backward", (3, 4096)), H100, aligned=True)
+    assert few.launches[0].grid[0] == 3
+
+
+@given(problems().filter(lambda p: p.norm not in ROW_NORMS), st.sampled_from([H100, A100]), st.booleans())
+def test_slabs_cover_a_set_and_are_not_more_than_it_has_work_for(
+    problem: Problem, device: Device, aligned: bool
+) -> None:
+    seen = sets_of(problem, device, aligned)
+    held = held_vectors(seen.width)
+    if seen.layout == "Planes":
+        work, lanes = seen.outer * seen.inner // seen.width, seen.block[0]
+        assert seen.grid == (seen.sets, seen.slabs, 1)
+    else:
+        work, lanes = seen.outer, seen.block[1]
+        assert math.prod(seen.block) == THREADS
+        assert seen.grid[0] * seen.block[0] * seen.width >= seen.inner
+    assert seen.slabs * seen.steps * held * lanes >= work
+    assert (seen.slabs - 1) * held * lanes < work
+    per_mean = seen.sets // seen.members
+    assert per_mean == problem.reduction_sets
+
+
+def test_batch_norm_of_few_channels_still_fills_the_gpu() -> None:
+    seen = sets_of(Problem("batch", "forward", (256, 64, 112, 112), "bfloat16"), H100, aligned=True)
+    assert math.prod(seen.grid) >= 8 * 132
+
+
+@pytest.mark.parametrize(
+    ("shape", "cluster"),
+    [((32, 320, 8, 8), 1), ((32, 320, 64, 64), 2), ((2, 320, 128, 128), 8), ((2, 320, 256, 256), 8)],
+)
+def test_groups_take_the_fewest_blocks_with_good_shares(shape: tuple[int, ...], cluster: int) -> None:
+    chosen = group_geometry(Problem("group", "forward", shape, "bfloat16", groups=32), H100, aligned=True)
+    assert chosen is not None
+    assert chosen.cluster == cluster
+
+
+def test_a_volume_that_no_cluster_holds_goes_by_way_of_memory() -> None:
+    problem = Problem("instance", "forward", (2, 32, 128, 128, 128))
+    assert group_geometry(problem, H100, aligned=True) is None
+    assert [launch.kernel.partition("<")[0] for launch in plan(problem, H100, aligned=True).launches] == [
+        "channel_moments", "channel_statistics", "channel_forward",
+    ]  # fmt: skip
+
+
+@given(DTYPES, st.integers(1, 10**6), st.booleans())
+def test_loads_are_wide_where_they_can_be(dtype: str, length: int, aligned: bool) -> None:
+    width = vector_width(dtype, aligned, length)
+    assert length % width == 0
+    assert (width > 1) == (aligned and length % (16 // np.dtype("f4" if dtype == "float32" else "f2").itemsize) == 0)
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (Problem("layer", "forward", (2, 2**31)), "2147483648 elements"),
+        (Problem("batch", "forward", (2**20, 1, 64, 64)), "split the batch"),
+        (Problem("batch", "forward", (1, 8)), "more than one value a channel"),
+        (Problem("batch", "forward", (0, 8)), "more than one value a channel"),
+        (Problem("group", "forward", (MOST_GRID + 1, 8, 2, 2), groups=2, layout="channels_last"), "65536 samples"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.norm,
+)
+def test_what_the_kernels_cannot_do_is_declined_with_the_remedy(problem: Problem, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        plan(problem, H100, aligned=True)
+
+
+@pytest.mark.parametrize("norm", KERNEL_NORMS)
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_nothing_to_do_starts_nothing_but_zero_gradients(norm: str, direction: str) -> None:
+    shape = (0, 8) if norm in ROW_NORMS else (0, 8, 2, 2)
+    made = plan(Problem(norm, direction, shape, training=False), H100, aligned=True)
+    sums = direction == "backward" and norm != "batch"
+    assert [launch.kernel for launch in made.launches] == ["sum_partials"] * sums
+
+
+def test_a_translation_unit_is_whole_and_carries_the_constants_that_plans_rely_on() -> None:
+    for family in FAMILIES:
+        assert "#include" not in source(family)
+    header = (FOLDER / "common.cuh").read_text()
+    assert "constexpr int LANES = 32;" in header
+    assert "constexpr int TEAM_FLOATS = 2 * 3 * MAX_WARPS;" in header
+    assert "constexpr int MAX_WARPS = 16;" in header
+    assert TEAM_BYTES == 4 * 2 * 3 * 16
+    assert "constexpr int CLUSTER_FLOATS = 2 * 3 + 2;" in header
+    assert CLUSTER_BYTES == 4 * 8
+    assert f"constexpr int ROW_THREADS = {MOST_THREADS};" in source("row_norm")
+    assert f"constexpr int CHANNEL_THREADS = {THREADS};" in source("channel_norm")
+
+
+def test_batch_norm_does_not_depend_on_what_group_norms_have() -> None:
+    for norm in GROUP_NORMS:
+        problem = Problem(norm, "backward", (4, 8, 6, 6), groups=2)
+        assert plan(problem, H100, True).launches[-1].kernel == "sum_partials"
+        one_per_sample = plan(replace(problem, shape=(9, 8, 6, 6)), H100, True)
+        assert one_per_sample.scratch["partial"] == 2 * 9 * 8
