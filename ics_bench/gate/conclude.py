@@ -102,7 +102,7 @@ def _verdict(
         known = "is not bounded" if math.isinf(first.bound) else f"may be up to {_percent(first.bound)} worse"
         ended = "; the budget ended" if measured.short else ""
         return "inconclusive", f"{first.quantity} {known} after {count(len(measured.pairs), 'pair')}{ended}", first
-    open_still = [r for r in readings if trials[r.quantity].flagged[WORSE] and trials[r.quantity].leans(WORSE)]
+    open_still = [r for r in readings if trials[r.quantity].tested[WORSE] and trials[r.quantity].leans(WORSE)]
     if measured.short and open_still:
         first = max(open_still, key=lambda r: r.bound)
         return "inconclusive", f"{first.quantity} was flagged, and the budget ended before it was decided", first

@@ -34,7 +34,7 @@ def decide(
 
     Times and memory are screened on `Rule.screen_pairs` pairs; what the screen flags, and what it cannot bound,
     is measured again, up to the last look of `Rule.looks`. Regressions are those whose sequential p-values,
-    on fresh pairs alone, survive Holm's correction over all flagged quantities and all seeded metrics that differ.
+    on fresh pairs alone, survive Holm's correction over all quantities so tested and all seeded metrics that differ.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class _Comparison:
         if not all(self._trials[key].bounded for key in keys):
             return False
         return not any(
-            self._trials[key].flagged[direction] and self._trials[key].leans(direction) and key not in sure
+            self._trials[key].tested[direction] and self._trials[key].leans(direction) and key not in sure
             for key in keys
             for direction, sure in ((WORSE, regressed), (BETTER, improved))
         )
@@ -164,7 +164,7 @@ class _Comparison:
         family: dict[Key, float] = {
             key: min(1.0, trial.p[direction])
             for key, trial in self._trials.items()
-            if trial.flagged[direction] and self._sampled[key[0]].better in ("lower", "higher")
+            if trial.tested[direction] and self._sampled[key[0]].better in ("lower", "higher")
         }
         for name, finding in self._findings.items():
             if finding.verdict is None:

@@ -18,8 +18,9 @@ WORSE, BETTER = 1.0, -1.0
 class Trial:
     """What the pairs so far say about one quantity.
 
-    The screen only picks; the p-values of a change rest on fresh pairs alone, and are valid over all looks.
-    The bound rests on all pairs and holds whether a quantity was picked or not.
+    The screen only picks: what it flags is tested on fresh pairs, in either direction, and so is for the worse what
+    it can neither flag nor bound, as that is measured again anyway. The p-values rest on fresh pairs alone and are
+    valid over all looks. The bound rests on all pairs and holds whether a quantity was picked or not.
 
     Parameters
     ----------
@@ -35,13 +36,14 @@ class Trial:
         self._confirm_shares = spending_shares(rule.looks, rule.confirm_power)
         sizes = (rule.screen_pairs, *(rule.screen_pairs + look for look in rule.looks))
         self._bound_shares = spending_shares(sizes, rule.bound_power)
-        self.flagged = {
-            direction: screen.size > 0 and signed_rank(direction * screen - margins.screen) < rule.screen_level
-            for direction in (WORSE, BETTER)
-        }
         self.p = {WORSE: 1.0, BETTER: 1.0}
         self.bound = math.inf
         self._tighten(0)
+        self.tested = {
+            direction: screen.size > 0 and signed_rank(direction * screen - margins.screen) < rule.screen_level
+            for direction in (WORSE, BETTER)
+        }
+        self.tested[WORSE] |= not self.bounded
 
     @property
     def fresh(self) -> NDArray[np.float64]:
@@ -50,8 +52,8 @@ class Trial:
 
     @property
     def picked(self) -> bool:
-        """Whether the screen flagged a change in either direction."""
-        return any(self.flagged.values())
+        """Whether the screen picked it for a test in either direction."""
+        return any(self.tested.values())
 
     @property
     def bounded(self) -> bool:
@@ -73,7 +75,7 @@ class Trial:
             return
         self._all = np.concatenate([self._all, pairs])
         for direction in (WORSE, BETTER):
-            if self.flagged[direction]:
+            if self.tested[direction]:
                 p = signed_rank(direction * self.fresh - self._margins.change) / self._confirm_shares[number]
                 self.p[direction] = min(self.p[direction], p)
         self._tighten(number + 1)

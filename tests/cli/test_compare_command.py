@@ -370,7 +370,11 @@ def test_runs_on_other_libraries_or_threads_do_not_compare(command, our_runs):
 
 
 def test_another_commit_is_what_compare_is_for(command, our_runs):
-    spoil(our_runs[1], lambda line: None, lambda c: c["environment"].update(source={"commit": "f" * 40, "dirty": True}))
+    def move_on(content):
+        content["environment"]["source"] = {"commit": "f" * 40, "dirty": True}
+        content["environment"]["packages"]["ics-bench"] = "99.0"
+
+    spoil(our_runs[1], lambda line: None, move_on)
     done = command("compare", *our_runs)
     assert done.code == 0
     assert "b (ffffffffffff)" in done.out

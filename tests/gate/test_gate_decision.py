@@ -54,6 +54,21 @@ def test_a_large_regression_is_confirmed_at_the_first_look():
     assert "beyond the margin" in only(decision).reason
 
 
+def test_a_sure_improvement_is_measured_no_more():
+    decision, measure = judge({"a": noisy(0.6, cv=0.02)})
+    assert only(decision).verdict == "improvement"
+    assert measure.calls == [(("a",), 16), (("a",), 16)]
+
+
+def test_what_the_screen_could_neither_flag_nor_bound_is_tested_on_fresh_pairs_too():
+    class Late(Synthetic):
+        def __call__(self, names, pairs):
+            self._truth = {"a": noisy(1.0 if not self.calls else 1.5, cv=0.3)}
+            return super().__call__(names, pairs)
+
+    assert only(decide([timing("a")], [timing("a")], Late({}, seed=1))).verdict == "regression"
+
+
 def test_the_screen_alone_never_convicts():
     """Fresh pairs say no change, whatever the screen said."""
 
