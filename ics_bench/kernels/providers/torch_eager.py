@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors
+from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, any_order
 from ics_bench.kernels.spec import ROW_NORMS, Problem
 
 WELFORD_CHUNK = 16
@@ -129,8 +129,7 @@ class TorchEager(Provider):
         """Count the additions in ATen's CPU loops; elsewhere, no order of n additions exceeds n."""
         if device == "cpu":
             return _cpu_chains(problem)
-        per_set = problem.elements // max(1, problem.reduction_sets)
-        return Chains(3 * per_set, per_set, problem.elements // problem.num_features)
+        return any_order(problem)
 
     def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
         """Return the operator's closure; see the functions above for which one."""
