@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ics_bench.kernels.bounds import UnboundedError, error_bounds
-from ics_bench.kernels.inputs import KINDS, Kind, draw, exact_inputs, widen
+from ics_bench.kernels.inputs import KINDS, Kind, draw, exact_inputs, memory_format, widen
 from ics_bench.kernels.provider import Provider
 from ics_bench.kernels.reference import Array, evaluate
 from ics_bench.kernels.spec import ROW_NORMS, Problem
@@ -39,12 +39,15 @@ class Verdict:
         The shape checked in place of the problem's own, where that was too large.
     unbounded : int
         Adversarial inputs left out: the chains that the provider declares bound nothing there.
+    layout_lost : bool
+        Whether y or dx came back in another memory layout than x had.
     """
 
     error_over_bound: float
     worst: str
     shrunk_to: tuple[int, ...] | None = None
     unbounded: int = 0
+    layout_lost: bool = False
 
     @property
     def correct(self) -> bool:
@@ -61,6 +64,8 @@ class Verdict:
             found.append(f"correctness was checked at shape {shape}")
         if self.unbounded:
             found.append(f"{self.unbounded} adversarial inputs have no error bound for sums as long as the provider's")
+        if self.layout_lost:
+            found.append("the result has another memory layout than x: whoever reads it next pays for that")
         return tuple(found)
 
 
@@ -100,6 +105,13 @@ def run_once(provider: Provider, problem: Problem, kind: Kind, seed: int, device
         name: excess(widen(output), exact[name], bounds[name])
         for name, output in zip(problem.outputs, outputs, strict=True)
     }
+
+
+def loses_layout(provider: Provider, problem: Problem, seed: int, device: str) -> bool:
+    """Whether a kernel returns y or dx in another memory layout than the problem's."""
+    tensors = draw(problem, "normal", seed, device)
+    result = provider.prepare(problem, tensors)()[0]
+    return result.shape == tensors.x.shape and not result.is_contiguous(memory_format=memory_format(problem))
 
 
 def adversaries(problem: Problem) -> Iterator[tuple[Problem, Kind]]:
@@ -145,4 +157,5 @@ def check(provider: Provider, problem: Problem, seed: int, device: str) -> Verdi
             if value > worst:
                 shape = "x".join(str(size) for size in candidate.shape)
                 worst, where = value, f"{name} at {shape}, {kind} input"
-    return Verdict(worst, where, None if own == problem else own.shape, unbounded)
+    lost = problem.layout != "contiguous" and loses_layout(provider, own, seed, device)
+    return Verdict(worst, where, None if own == problem else own.shape, unbounded, lost)

@@ -184,8 +184,9 @@ def _cpu_chains(problem: Problem) -> Chains:
         return Chains(
             _moments(members * positions, problem.dtype), over_positions + _vector(members), over_positions + samples
         )
-    if positions == 1:
-        return Chains(_split(samples), _split(samples), _split(samples))
+    if positions == 1 or problem.layout == "channels_last":
+        rows = _split(samples * positions)
+        return Chains(rows, rows, rows)
     if problem.dtype == "float32":  # sums over samples, and the moments, are in float64
         return Chains(2, _vector(positions), _vector(positions))
     tail = min(positions, 2 * _lanes())
