@@ -7,7 +7,7 @@ class Eras(TrackSuite):
     """Whether and how quickly the nets of the quick profile train."""
 
     workload = "eras"
-    metrics = ("steps_to_target", "flops_per_step")
+    metrics = ("steps_to_target",)
 
 
 class ErasTime(TimeSuite):

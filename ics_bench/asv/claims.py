@@ -108,7 +108,7 @@ def _recipe(task: Task) -> dict[str, Any]:
 
 def _tasks_by_role(claim: Claim) -> dict[str, Task]:
     found = {}
-    for role, arm in claim.primary[0].arms.items():
+    for role, arm in tracked_arms(claim).items():
         workload = load_workload(arm.workload)
         case = case_of(claim, arm, "quick")
         found[role] = Task(arm.workload, workload.version, case, tuple(range(SEEDS)), "cpu")
@@ -155,6 +155,7 @@ def _tracker(claim: Claim, name: str, version: str) -> Callable[[ClaimSuite, Tra
     function.version = version
     function.pretty_source = _explain(claim)
     function._claim = claim.id
+    function.kind, function.better = "exact", "neutral"  # for the gate: followed, and judged by `ics-bench claims`
     return track
 
 
@@ -163,7 +164,7 @@ def _explain(claim: Claim) -> str:
     side = "refuted: lower where it fails by more" if claim.registered == "refuted" else "lower where it holds by more"
     lines = [f"{claim.id}: {claim.statement}", f"registered as {claim.registered}; {side}"]
     lines.append(f"setting {setting.name!r} by rule {type(setting.rule).__name__}, seeds 0 to {SEEDS - 1}")
-    return "\n".join([*lines, *(arm.command for arm in tracked_arms(claim))])
+    return "\n".join([*lines, *dict.fromkeys(arm.command for arm in tracked_arms(claim).values())])
 
 
 def _cache(

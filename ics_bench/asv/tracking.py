@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 import sys
 import types
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, TypedDict
 
 from ics_bench.asv.declaration import Declared, require_as_discovered, tasks_declared, version_of, workload_of
@@ -14,11 +16,15 @@ from ics_bench.core import Metric, UsageError, Workload
 from ics_bench.execution.perform import perform
 from ics_bench.execution.plan import Task
 
+Trajectory = tuple[int | None, list[float]]
+"""A seed, ``None`` for all of them together, with the curve of its measurement and, last, the value."""
+
 
 class Outcome(TypedDict):
     """What measuring a suite gave, by case id; plain data, for asv to pickle."""
 
     values: dict[str, dict[str, list[float]]]
+    trajectories: dict[str, dict[str, list[Trajectory]]]
     skipped: dict[str, str]
     failed: dict[str, str]
 
@@ -109,7 +115,43 @@ def _tracker(metric: Metric, tasks: Sequence[Task], version: str) -> Callable[[T
     function.version = version
     function.pretty_source = _explain(metric, tasks)
     function._metric = metric.name
+    _declare(function, metric, tasks)
     return track
+
+
+def _declare(function: Any, metric: Metric, tasks: Sequence[Task]) -> None:
+    """Tell the gate what asv does not read: what the number is, and trajectories by seed where there are any."""
+    function.kind = metric.kind
+    if metric.kind in ("timing", "memory"):
+        function.better = "lower"  # as tracked
+        return
+    function.better, function.native_unit = metric.better, metric.unit
+    if metric.smallest_effect is not None:
+        function.smallest_effect = metric.smallest_effect
+    by_case = {task.case.id: task for task in tasks}
+    function.by_seed = lambda outcome, case: by_seed(outcome, case, metric)
+    if metric.kind == "seeded":
+        function.on_seeds = lambda seeds, case: by_seed(_measured_on(by_case[case], tuple(seeds)), case, metric)
+
+
+def by_seed(outcome: Outcome, case: str, metric: Metric) -> dict[int | None, list[float]]:
+    """Trajectories of a metric by seed, in its own unit and direction; NaN and infinity included.
+
+    A metric that is exact has no seeds to be paired by: its median stands for all.
+    """
+    if case in outcome["failed"]:
+        raise RuntimeError(outcome["failed"][case])
+    found = dict(outcome["trajectories"][case].get(metric.name, ()))
+    if not found:
+        raise ValueError(f"{metric.name} was not measured")
+    if metric.kind == "exact":
+        return {None: [statistics.median(trajectory[-1] for trajectory in found.values())]}
+    return found
+
+
+@functools.lru_cache
+def _measured_on(task: Task, seeds: tuple[int, ...]) -> Outcome:
+    return measure_all([replace(task, seeds=seeds)])
 
 
 def trackable(metric: Metric, values: Sequence[float]) -> float:
@@ -151,13 +193,16 @@ def _explain(metric: Metric, tasks: Sequence[Task]) -> str:
 
 def measure_all(tasks: Sequence[Task]) -> Outcome:
     """Measure tasks in this process and sort what came of them."""
-    outcome: Outcome = {"values": {}, "skipped": {}, "failed": {}}
+    outcome: Outcome = {"values": {}, "trajectories": {}, "skipped": {}, "failed": {}}
     for task in tasks:
         record = perform(task)
         if record.status == "measured":
             by_metric = outcome["values"].setdefault(task.case.id, {})
-            for measurement in record.measurements:
-                by_metric.setdefault(measurement.metric, []).append(measurement.value)
+            trajectories = outcome["trajectories"].setdefault(task.case.id, {})
+            for m in record.measurements:
+                by_metric.setdefault(m.metric, []).append(m.value)
+                curve = [*(m.curve.y if m.curve else ()), m.value]
+                trajectories.setdefault(m.metric, []).append((m.seed, curve))
         else:
             outcome[record.status][task.case.id] = record.reason
     return outcome

@@ -20,6 +20,9 @@ SCHEMA = 1
 FOLDER = "catalogue"
 """Beside this module, and no module itself."""
 
+LEAST_TRAINING_SEEDS = 11
+"""Of n seeds the smallest sign-flip p is 2⁻ⁿ, and Holm's correction for up to 102 claims takes 2⁻¹¹."""
+
 _TEXTS = ("id", "section", "statement", "page", "definition", "source", "caveat")
 _SHARED = ("rule", "workload", "case", "parameters", "arms")
 _FIELDS = (
@@ -35,6 +38,7 @@ _FIELDS = (
     "controls",
     "cases",
     "history",
+    "tracked",
 )
 _SETTING = ("name", "primary", *_SHARED)
 _EMPTY_ALLOWED = ("caveat",)
@@ -83,7 +87,8 @@ def parse_catalogue(text: str, file: str = "the catalogue") -> tuple[Claim, ...]
         ``arms`` of a claim hold for all its ``settings`` and ``controls``, which may add to the case and
         the parameters and replace the rest.
         An arm of a setting may name a ``workload`` of its own: it then takes its case keys from the
-        claim's ``cases.<workload>`` instead of ``case``.
+        claim's ``cases.<workload>`` instead of ``case``. ``tracked`` gives case keys a smaller value where
+        the headline setting is followed over commits.
     file : str
         What messages call it.
 
@@ -149,12 +154,25 @@ def _claim(file: str, raw: Mapping[str, Any]) -> Claim:
         raise UsageError(f"{where}: no setting is primary, so nothing could decide it")
     if raw["family"] == "training" and not all(setting.rule.tests for setting in settings if setting.primary):
         raise UsageError(f"{where}: family 'training' needs rules that test; {raw.get('rule')!r} gives no p-value")
+    if raw["family"] == "training" and raw["least_seeds"] < LEAST_TRAINING_SEEDS:
+        raise UsageError(
+            f"{where}: least_seeds={raw['least_seeds']} is too few for the training family, whose claims are "
+            f"corrected for their number; give {LEAST_TRAINING_SEEDS} or more"
+        )
     history = raw.get("history", "")
     if not isinstance(history, str) or ("history" in raw and not history.strip()):
         raise UsageError(f"{where}: history must be text, and not empty; leave it out where there is none")
+    tracked = raw.get("tracked", {})
+    headline = next(setting for setting in settings if setting.primary)
+    _check_keys(f"{where}, tracked", tracked, sorted({key for arm in headline.arms.values() for key in arm.pins}), ())
     rest = {name: raw[name] for name in ("family", "tier", "seeds", "least_seeds", "registered", "budget_seconds")}
     return Claim(
-        **{name: raw[name] for name in _TEXTS}, **rest, settings=settings, controls=controls, history=history.strip()
+        **{name: raw[name] for name in _TEXTS},
+        **rest,
+        settings=settings,
+        controls=controls,
+        history=history.strip(),
+        tracked=Case.of(tracked),
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ics_bench.claims.evidence import Arm
 from ics_bench.claims.rules import Rule
-from ics_bench.core import Profile
+from ics_bench.core import Case, Profile
 
 Verdict = Literal["supported", "refuted", "setting-dependent", "inconclusive"]
 VERDICTS: tuple[Verdict, ...] = ("supported", "refuted", "setting-dependent", "inconclusive")
@@ -62,6 +62,9 @@ class Claim:
         supported.
     history : str
         An earlier registered verdict and why it changed; empty where there was none.
+    tracked : Case
+        Values of case keys by which its headline setting is made smaller where it is followed over commits;
+        empty where it is followed as it is judged.
     """
 
     id: str
@@ -80,6 +83,7 @@ class Claim:
     settings: tuple[Setting, ...]
     controls: tuple[Setting, ...] = ()
     history: str = ""
+    tracked: Case = field(default_factory=Case.of)
 
     @property
     def primary(self) -> tuple[Setting, ...]:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from ics_bench.claims.claim import Claim
 from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.rules.shortfall import bounded
+from ics_bench.core import Case
 
 
-def tracked_arms(claim: Claim) -> tuple[Arm, ...]:
-    """Arms of the headline setting, the first primary one: all that is measured to follow a claim."""
-    return tuple(dict.fromkeys(claim.primary[0].arms.values()))
+def tracked_arms(claim: Claim) -> dict[str, Arm]:
+    """Arms of the headline setting, the first primary one, by role: all that is measured to follow a claim.
+
+    Where the claim says so they are smaller than those that it is judged by: what rests on hours of deep nets
+    is followed by shallow ones.
+    """
+    return {role: _smaller(arm, claim.tracked) for role, arm in claim.primary[0].arms.items()}
+
+
+def _smaller(arm: Arm, tracked: Case) -> Arm:
+    return Arm(arm.workload, Case.of({key: tracked.get(key, arm.pins[key]) for key in arm.pins}))
 
 
 def tracked_value(claim: Claim, evidence: Evidence, seeds: int) -> float:
@@ -32,5 +41,5 @@ def tracked_value(claim: Claim, evidence: Evidence, seeds: int) -> float:
         Where the setting has no effect to follow, such as a mean over a diverged replica.
     """
     setting = claim.primary[0]
-    short = bounded(setting.rule.shortfall(setting.rule.find(evidence, setting.arms, seeds)))
+    short = bounded(setting.rule.shortfall(setting.rule.find(evidence, tracked_arms(claim), seeds)))
     return bounded(1.0 / short) if claim.registered == "refuted" else short

@@ -9,6 +9,8 @@ COMMANDS = {
     "run": "Measure workloads.",
     "show": "Print a run's tables.",
     "claims": "Judge the claims: do they hold?",
+    "gate": "Compare two commits, measured now.",
+    "compare": "Two stored results: what changed?",
     "report": "Write a run's HTML report.",
     "export": "Write a run's measurements to one file.",
     "doctor": "What this machine can measure, and what is missing.",
@@ -17,7 +19,7 @@ COMMANDS = {
 
 EXIT_CODES = {
     "0": "yes, or done",
-    "1": "the answer is no: a verdict differs from the registered one",
+    "1": "the answer is no: a regression, or a verdict that differs from the registered one",
     "2": "could not: bad usage, a missing part, a measurement that failed",
     "3": "inconclusive",
     "130, 143": "interrupted by Ctrl-C, SIGTERM; what was measured is kept",

@@ -6,23 +6,11 @@ import math
 import re
 from collections.abc import Sequence
 
+from ics_bench.core.text import printable as printable
+
 MISSING = "-"
 HEADER_WIDTH = 9
 """Columns of short values are not widened by a long title; it goes over several lines instead."""
-
-_COMMAND = re.compile(r"^(\s*):(?=:)|##(?=\[)")
-
-
-def printable(text: str) -> str:
-    r"""Escape control characters, bidirectional overrides, and what a CI runner takes for a command.
-
-    Examples
-    --------
-    >>> printable("\x1b[31mred")
-    '\\x1b[31mred'
-    """
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-    return _COMMAND.sub(lambda match: match[0][:-1] + f"\\x{ord(match[0][-1]):02x}", shown)
 
 
 def cell(value: object) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?", re.IGNORECASE)
 _NAMES = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
+_COMMAND = re.compile(r"^(\s*):(?=:)|##(?=\[)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -78,6 +79,18 @@ def count(amount: int, singular: str, plural: str = "") -> str:
     ('1 case', '3 cases')
     """
     return f"{amount} {singular if amount == 1 else plural or singular + 's'}"
+
+
+def printable(text: str) -> str:
+    r"""Escape control characters, bidirectional overrides, and what a CI runner takes for a command.
+
+    Examples
+    --------
+    >>> printable("\x1b[31mred")
+    '\\x1b[31mred'
+    """
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return _COMMAND.sub(lambda match: match[0][:-1] + f"\\x{ord(match[0][-1]):02x}", shown)
 
 
 def why(error: Exception) -> str:

@@ -102,9 +102,13 @@ class _Tracer(TorchFunctionMode):
             node = _Node(inputs=(self._maker(operands[0]), self._maker(operands[1])))
             self.nodes.append(node)
             self._makers[id(result)], self._sums[id(result)] = "addition", node
-        elif result is not operands[0] and len(operands) == 1 and result.numel() == operands[0].numel():
+        elif result is not operands[0]:
             # The same values in another shape, or a function outside of any layer, which passes for no kind.
-            same = result.untyped_storage().data_ptr() == operands[0].untyped_storage().data_ptr()
+            same = (
+                len(operands) == 1
+                and result.numel() == operands[0].numel()
+                and result.untyped_storage().data_ptr() == operands[0].untyped_storage().data_ptr()
+            )
             self._makers[id(result)] = self._maker(operands[0]) if same else OTHER
             if same and id(operands[0]) in self._sums:
                 self._sums[id(result)] = self._sums[id(operands[0])]

@@ -98,9 +98,10 @@ def exact_coupling(product: Product, like: Parameters, blocks: Sequence[Block]) 
 def weight_blocks(at: Parameters) -> tuple[tuple[int, ...], ...]:
     """One block for each weight matrix or kernel; biases and the gains of norms are left out.
 
-    Nets that differ in their norms alone then have the same blocks.
+    Nets that differ in their norms alone then have the same blocks. A weight norm's gains are a column,
+    ``(out, 1)``, one number a unit, and no matrix.
     """
-    return tuple((place,) for place, p in enumerate(at) if p.dim() >= 2)
+    return tuple((place,) for place, p in enumerate(at) if p.dim() >= 2 and p.numel() > len(p))
 
 
 def _signs(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

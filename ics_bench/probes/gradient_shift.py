@@ -149,7 +149,6 @@ def _gradients(
     seed: int,
 ) -> tuple[torch.Tensor, ...]:
     wanted = {name: parameters[name].detach().clone().requires_grad_(True) for name in names}
-    with preserved(model), torch.enable_grad():
-        torch.manual_seed(seed)
+    with preserved(model, seed), torch.enable_grad():
         output = functional_call(model, {**parameters, **wanted}, (x,))
         return torch.autograd.grad(loss(output, y), list(wanted.values()))

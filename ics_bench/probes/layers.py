@@ -15,6 +15,9 @@ from ics_bench.subjects.mlp import Hidden, Residual
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """Modules that start a layer."""
 
+_WEIGHTS = ("weight", "parametrizations.weight.original", "parametrizations.weight.original1")
+"""Where a module's weight is trained: in itself, before a reparametrization, or as the direction that a gain scales."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -25,7 +28,7 @@ class Layer:
     module : str
         Name of the linear or convolutional module.
     weight : str
-        Name of its weight; of the layer's first parameter where the weight itself is computed from others.
+        Name of its weight, or of the parameter of its shape that a norm of weights computes it from.
     parameters : tuple of str
         Names of all parameters from this matrix to the next, in the order in which they are
         registered: weight, bias, and gain and offset of a norm between the two.
@@ -59,8 +62,8 @@ def layers_of(model: nn.Module) -> tuple[Layer, ...]:
         raise ValueError(f"{type(model).__name__} has no linear or convolutional layer")
     found = []
     for start, names in zip(starts, members, strict=True):
-        weight = f"{start}.weight" if start else "weight"
-        found.append(Layer(start, weight if weight in names else names[0], tuple(names)))
+        prefix = f"{start}." if start else ""
+        found.append(Layer(start, next(prefix + name for name in _WEIGHTS if prefix + name in names), tuple(names)))
     return tuple(found)
 
 
@@ -111,12 +114,11 @@ def signals(model: nn.Module, x: torch.Tensor, seed: int = 0) -> Signals:
         pre_activations.append(arguments[0].detach().clone())
 
     with ExitStack() as stack:
-        stack.enter_context(preserved(model))
+        stack.enter_context(preserved(model, seed))
         for module in model.modules():
             if isinstance(module, WEIGHTED):
                 stack.callback(module.register_forward_hook(keep_both).remove)
             elif isinstance(module, Hidden | Residual):
                 stack.callback(module.activation.register_forward_pre_hook(keep_input).remove)
-        torch.manual_seed(seed)
         model(x)
     return Signals(tuple(inputs), tuple(linear), tuple(pre_activations or linear))

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from ics_bench.subjects.randomness import cuda_devices, reseed
+
 
 @contextmanager
-def preserved(model: nn.Module) -> Iterator[None]:
+def preserved(model: nn.Module, seed: int | None = None) -> Iterator[None]:
     """Put the buffers, the modes and the global random state of torch back on leaving.
 
     Buffers come back both in value and in identity: layers that write into them and layers that
@@ -18,6 +20,12 @@ def preserved(model: nn.Module) -> Iterator[None]:
 
     Parameters are not copied: a probe does not write to them. Gradients are taken with
     ``torch.autograd.grad``, which leaves ``.grad`` alone.
+
+    Parameters
+    ----------
+    model : nn.Module
+    seed : int, optional
+        Of what the model draws at random meanwhile; without one it goes on from the present state.
     """
     buffers = [
         (module, name, buffer, None if buffer is None else buffer.detach().clone())
@@ -25,8 +33,10 @@ def preserved(model: nn.Module) -> Iterator[None]:
         for name, buffer in module._buffers.items()
     ]
     modes = [(module, module.training) for module in model.modules()]
-    devices = sorted({tensor.device.index for tensor in _tensors(model) if tensor.is_cuda})
+    devices = cuda_devices([tensor.device for tensor in _tensors(model)])
     with torch.random.fork_rng(devices=devices):
+        if seed is not None:
+            reseed(seed, devices)
         try:
             yield
         finally:

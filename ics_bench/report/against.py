@@ -72,7 +72,8 @@ def against_plot(
     list of str
         Which seeds lie beyond the axis.
     """
-    drawn, notes = [], []
+    drawn: list[Points] = []
+    notes: list[str] = []
     for value, rows in series_of(frame, series):
         points = Points(text.scalar(value), styles.style(series, value))
         for at, part in sorted(rows.groupby(key, sort=False)):

@@ -26,7 +26,7 @@ def render(runs: Sequence[Run], judgements: Sequence[Judgement] = ()) -> str:
     """Write the page as one string of HTML."""
     views = view_runs(runs)
     return (
-        _environment()
+        template_environment()
         .get_template("page.html.jinja")
         .render(
             generator=f"{GENERATOR} {ics_bench.__version__}",
@@ -41,7 +41,8 @@ def render(runs: Sequence[Run], judgements: Sequence[Judgement] = ()) -> str:
     )
 
 
-def _environment() -> jinja2.Environment:
+def template_environment() -> jinja2.Environment:
+    """Make what loads the templates and escapes what they are given."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ics_bench.report", "templates"),
         autoescape=True,

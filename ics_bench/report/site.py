@@ -52,14 +52,25 @@ def write_report(runs: Sequence[Run], out: str | Path, judgements: Sequence[Judg
 
     if not runs:
         raise UsageError("a report needs at least one run; name its folder")
-    out = Path(out)
-    _check_replaceable(out)
+    check_replaceable(Path(out))
     package = resources.files("ics_bench.report") / "templates"
     contents = {
         PAGE: render(runs, judgements),
         SCRIPT: (package / SCRIPT).read_text(encoding="utf-8"),
         PLOTLY: get_plotlyjs(),
     }
+    return write_site(Path(out), contents)
+
+
+def write_site(out: Path, contents: dict[str, str]) -> Path:
+    """Write the files of a page into a folder, in one step; return the page.
+
+    Raises
+    ------
+    UsageError
+        If ``out`` holds something else than a report, or cannot be written.
+    """
+    check_replaceable(out)
     try:
         _replace(out, contents)
     except (OSError, ValueError) as error:  # ValueError: a name that no system call takes
@@ -67,8 +78,14 @@ def write_report(runs: Sequence[Run], out: str | Path, judgements: Sequence[Judg
     return out / PAGE
 
 
-def _check_replaceable(out: Path) -> None:
-    """Refuse a folder that holds anything but an earlier report."""
+def check_replaceable(out: Path) -> None:
+    """Refuse a folder that holds anything but an earlier report.
+
+    Raises
+    ------
+    UsageError
+        Naming it.
+    """
     try:
         if out.is_symlink() or (out.exists() and not out.is_dir()):
             raise UsageError(f"report folder {str(out)!r} is not a folder; name another")

@@ -13,8 +13,14 @@ from ics_bench.core.workload import RESERVED_AXES
 T = TypeVar("T")
 
 
-def strict_loads(text: str | bytes) -> Any:
+def strict_loads(text: str | bytes, *, constants: bool = False) -> Any:
     """Parse JSON and refuse what the standard does not know: NaN tokens and repeated keys.
+
+    Parameters
+    ----------
+    text : str or bytes
+    constants : bool
+        Take bare NaN and infinities after all, for files of other tools that write them.
 
     Raises
     ------
@@ -22,7 +28,9 @@ def strict_loads(text: str | bytes) -> Any:
         If the text is not strict JSON, or nested too deeply to be read.
     """
 
-    def refuse_constant(token: str) -> float:
+    def constant(token: str) -> float:
+        if constants:
+            return float(token)
         raise ValueError(f"bare {token} is not JSON")
 
     def refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -32,7 +40,7 @@ def strict_loads(text: str | bytes) -> Any:
         return found
 
     try:
-        return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=refuse_repeats)
+        return json.loads(text, parse_constant=constant, object_pairs_hook=refuse_repeats)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -79,7 +79,7 @@ def signed_ranks(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.fl
         For an empty sample or a NaN.
     """
     sample = _without_nan(values)
-    ranks: NDArray[np.float64] = np.sign(sample) * _mean_ranks(np.abs(sample))
+    ranks: NDArray[np.float64] = np.sign(sample) * mean_ranks(np.abs(sample))
     return ranks
 
 
@@ -106,7 +106,7 @@ def spearman(x: Sequence[float] | NDArray[np.float64], y: Sequence[float] | NDAr
     >>> spearman([1, 2, 3, 4], [10, 20, 40, float("inf")])
     1.0
     """
-    ranks = [_mean_ranks(_without_nan(values)) for values in (x, y)]
+    ranks = [mean_ranks(_without_nan(values)) for values in (x, y)]
     if ranks[0].size != ranks[1].size:
         raise ValueError(f"{ranks[0].size} and {ranks[1].size} values do not make pairs")
     one, other = (r - r.mean() for r in ranks)
@@ -114,7 +114,8 @@ def spearman(x: Sequence[float] | NDArray[np.float64], y: Sequence[float] | NDAr
     return float(np.clip(one @ other / scale, -1.0, 1.0)) if scale > 0 else float("nan")
 
 
-def _mean_ranks(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+def mean_ranks(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rank a sample without NaN from 1 up; equal values share their mean rank."""
     _, group, counts = np.unique(sample, return_inverse=True, return_counts=True)
     ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[group]
     return ranks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Literal
 
@@ -67,7 +68,7 @@ class GreedyStep(nn.Module):
 
     def __init__(self, below: Sequence[nn.Module], machine: BoltzmannMachine) -> None:
         super().__init__()
-        self.below = nn.Sequential(*below).requires_grad_(False)
+        self.below = nn.Sequential(*copy.deepcopy(list(below))).requires_grad_(False)
         self.machine = machine
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

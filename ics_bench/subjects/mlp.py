@@ -47,6 +47,7 @@ class Residual(nn.Module):
     """x + linear(activation(norm(x))), the pre-activation order of He et al. 2016; or norm last of the two."""
 
     any_leading_axes = True
+    residual_block = True
 
     def __init__(self, width: int, norm_layer: NormLayer, activation: str, norm_position: NormPosition) -> None:
         super().__init__()

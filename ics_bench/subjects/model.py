@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import torch
 from torch import nn
 
 from ics_bench.core.errors import UsageError
 from ics_bench.subjects import ARCHITECTURES
 from ics_bench.subjects.norm import hidden_layers, normalize_weights
+from ics_bench.subjects.randomness import seeded
 
 
 def build_model(name: str, **options: Any) -> nn.Module:
@@ -37,8 +37,7 @@ def build_model(name: str, **options: Any) -> nn.Module:
     ignored = ignored_options(name, options)
     accepted = {option: value for option, value in options.items() if option not in ignored}
     seed = options["generator"].initial_seed() if "generator" in options else 0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         try:
             model = factory(**accepted)
         except Exception as error:
@@ -48,6 +47,11 @@ def build_model(name: str, **options: Any) -> nn.Module:
         if "norm_layer" in accepted:
             normalize_weights(hidden_layers(model), accepted["norm_layer"])
     return model
+
+
+def residual_blocks(model: nn.Module) -> int:
+    """Count the residual blocks of a model: modules that say ``residual_block = True`` of themselves."""
+    return sum(bool(getattr(module, "residual_block", False)) for module in model.modules())
 
 
 def ignored_options(name: str, options: Iterable[str]) -> tuple[str, ...]:

@@ -75,6 +75,7 @@ class Block(nn.Module):
     """
 
     any_leading_axes = True
+    residual_block = True
 
     def __init__(
         self, width: int, norm_layer: NormLayer, activation: str, norm_position: NormPosition, recipe: BranchStart

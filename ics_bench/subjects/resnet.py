@@ -108,9 +108,10 @@ class Block(nn.Module):
         if fixup:
             branch.append(Scalar(0.0, multiplies=False))
         self.branch = nn.Sequential(*branch)
-        self.skip = skip
+        self.skip = self.residual_block = skip
         self.shortcut = nn.Sequential()
         if skip and (stride != 1 or channels_in != widths[-1]):
+            self.shortcut.extend([Scalar(0.0, multiplies=False)] * fixup)
             self.shortcut.append(nn.Conv2d(channels_in, widths[-1], 1, stride, bias=not fixup))
             if norm_first:
                 self.shortcut.append(channel_norm(norm_layer, widths[-1]))

@@ -109,8 +109,9 @@ class Branch(nn.Module):
 
     def __init__(self, body: nn.Module, width: int, norm_layer: NormLayer, placement: Placement, skip: float) -> None:
         super().__init__()
-        self.body = body
+        # In the order in which they compute, which is the order in which `layers_of` reads them.
         self.first = norm_layer(width) if placement in ("pre", "sandwich") else nn.Identity()
+        self.body = body
         self.last = norm_layer(width) if placement == "sandwich" else nn.Identity()
         self.joined = norm_layer(width) if placement in ("post", "deepnorm") else nn.Identity()
         self.skip = skip
@@ -126,6 +127,7 @@ class Block(nn.Sequential):
     """Attention, then feed-forward, each in a residual branch."""
 
     any_leading_axes = True
+    residual_block = True
 
 
 class Transformer(nn.Module):

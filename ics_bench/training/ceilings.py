@@ -1,4 +1,4 @@
-"""Finds learning-rate ceilings: from the top of a grid down, then by bisection, training no more than matters.
+"""Finds learning-rate ceilings, of the majority and of each seed: from the top of a grid down, then by bisection.
 
 The answer equals that of training every rate of the grid to the end: a replica is left out only where
 its outcome can no longer change a ceiling.
@@ -71,6 +71,22 @@ def majority(outcomes: Sequence[bool | None]) -> bool | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class OwnCeiling:
+    """The largest rate that succeeds for one seed, as far as it is known.
+
+    Parameters
+    ----------
+    low : float
+        Highest rate that succeeded; 0 where none of the grid did, whose ceiling, if any, lies below the grid.
+    high : float
+        Next higher rate that was tested and failed; infinite where the top of the grid succeeds.
+    """
+
+    low: float
+    high: float
+
+
 class CeilingSearch:
     """Searches the ceilings of one arm.
 
@@ -109,21 +125,40 @@ class CeilingSearch:
             self._bisect(brackets)
         return {question: Ceiling(low, censored=low == self.grid[-1]) for question, (low, _) in brackets.items()}
 
+    def run_own(self, bisections: int = 3) -> dict[Question, dict[int, OwnCeiling]]:
+        """Find every seed's own ceilings, after `run`: a seed that the majority outvoted is followed further down.
+
+        Each seed's bracket on the grid, from its highest success to the grid's next rate, is bisected.
+        """
+        self._descend_own()
+        found = {(question, seed): self._own_bracket(question, seed) for question in QUESTIONS for seed in self.seeds}
+        for _ in range(bisections):
+            middles = {key: math.sqrt(low * high) for key, (low, high) in found.items() if low > 0 and high < math.inf}
+            self._decide([(Replica(middle, seed), question) for (question, seed), middle in middles.items()])
+            for key, middle in middles.items():
+                (low, high), (question, seed) = found[key], key
+                succeeds = self._outcome(Replica(middle, seed), question)
+                found[key] = (middle, high) if succeeds else (low, middle)
+        return {question: {seed: OwnCeiling(*found[question, seed]) for seed in self.seeds} for question in QUESTIONS}
+
     def outcomes(self, rate: float, question: Question) -> list[bool | None]:
         """Outcomes of all seeds at a rate, in the order of the seeds."""
-        found = (self.trajectories.get(Replica(rate, seed)) for seed in self.seeds)
-        return [None if t is None else outcome(t, question, self.steps) for t in found]
+        return [self._outcome(Replica(rate, seed), question) for seed in self.seeds]
 
     def tested(self, question: Question) -> list[float]:
         """Rates, ascending, at which every seed's outcome is known."""
         rates = sorted({replica.learning_rate for replica in self.trajectories})
         return [rate for rate in rates if None not in self.outcomes(rate, question)]
 
+    def _outcome(self, replica: Replica, question: Question) -> bool | None:
+        trajectory = self.trajectories.get(replica)
+        return None if trajectory is None else outcome(trajectory, question, self.steps)
+
     def _descend(self) -> None:
         """Train blocks of rates from the top until the highest success of both kinds is known."""
         width = max(1, round(REPLICAS_TOGETHER / len(self.seeds)))
         while block := self._undecided()[:width]:
-            self._train(block, self._open_from_above)
+            self._train_all(block, self._open_from_above)
 
     def _undecided(self) -> list[float]:
         """Rates, from the top, with an open outcome that a ceiling may hang on."""
@@ -169,6 +204,57 @@ class CeilingSearch:
         place = self.grid.index(successes[-1])
         return successes[-1], self.grid[min(place + 1, len(self.grid) - 1)]
 
+    def _descend_own(self) -> None:
+        """Train each seed from the top of the grid down to its first success of either kind."""
+        while True:
+            waiting = {
+                (question, seed): self._undecided_own(question, seed) for question in QUESTIONS for seed in self.seeds
+            }
+            seeds = {seed for (_, seed), rates in waiting.items() if rates}
+            if not seeds:
+                return
+            width = max(1, round(REPLICAS_TOGETHER / len(seeds)))
+            self._decide(
+                [
+                    (Replica(rate, seed), question)
+                    for (question, seed), rates in waiting.items()
+                    for rate in rates[:width]
+                ]
+            )
+
+    def _undecided_own(self, question: Question, seed: int) -> list[float]:
+        """Rates, from the top, with an open outcome that this seed's ceiling may hang on."""
+        found = []
+        for rate in reversed(self.grid):
+            succeeded = self._outcome(Replica(rate, seed), question)
+            if succeeded:
+                break
+            if succeeded is None:
+                found.append(rate)
+        return found
+
+    def _own_bracket(self, question: Question, seed: int) -> tuple[float, float]:
+        successes = [rate for rate in self.grid if self._outcome(Replica(rate, seed), question)]
+        if not successes:
+            return 0.0, self.grid[0]
+        place = self.grid.index(successes[-1]) + 1
+        return successes[-1], self.grid[place] if place < len(self.grid) else math.inf
+
+    def _decide(self, wanted: Sequence[tuple[Replica, Question]]) -> None:
+        """Train replicas until the questions put to each are answered; those that are, are left alone."""
+        open_questions: dict[Replica, set[Question]] = {}
+        for replica, question in wanted:
+            if self._outcome(replica, question) is None:
+                open_questions.setdefault(replica, set()).add(question)
+
+        def open_here(trajectories: Sequence[Trajectory]) -> list[bool]:
+            return [
+                any(outcome(t, question, self.steps) is None for question in open_questions[t.replica])
+                for t in trajectories
+            ]
+
+        self._train(sorted(open_questions), open_here)
+
     def _bisect(self, brackets: dict[Question, tuple[float, float]]) -> None:
         middles = {question: math.sqrt(low * high) for question, (low, high) in brackets.items() if low < high}
 
@@ -181,15 +267,18 @@ class CeilingSearch:
                 for t in trajectories
             ]
 
-        self._train(sorted(set(middles.values())), open_here)
+        self._train_all(sorted(set(middles.values())), open_here)
         for question, middle in middles.items():
             low, high = brackets[question]
             succeeds = majority(self.outcomes(middle, question))
             brackets[question] = (middle, high) if succeeds else (low, middle)
 
-    def _train(self, rates: Sequence[float], needed: Needed) -> None:
-        """Train all seeds at rates; a replica cut short before is trained anew, to the same trajectory."""
-        replicas = [Replica(rate, seed) for rate in rates for seed in self.seeds]
+    def _train_all(self, rates: Sequence[float], needed: Needed) -> None:
+        """Train all seeds at rates."""
+        self._train([Replica(rate, seed) for rate in rates for seed in self.seeds], needed)
+
+    def _train(self, replicas: Sequence[Replica], needed: Needed) -> None:
+        """Train replicas; one cut short before is trained anew, to the same trajectory."""
         trained = self.train(replicas, needed)
         self.steps_taken += sum(trajectory.steps for trajectory in trained)
         self.trajectories.update({trajectory.replica: trajectory for trajectory in trained})
@@ -199,6 +288,8 @@ def best_rate(
     train: TrainReplicas, seeds: Sequence[int], steps: int, check_every: int, rates: Sequence[float]
 ) -> float:
     """Find the rate with the fewest median steps to target; 0 where no rate has a finite median.
+
+    Of an even number of seeds the lower of the two middle values is the median: nothing beyond it is known.
 
     The highest rates are trained first. Lower ones then need no more steps than the best median so
     far, plus the check that confirms it: a median beyond that cannot win. Of equals the higher wins.
@@ -215,7 +306,7 @@ def best_rate(
         block = ordered[start : start + width]
         trained = train([Replica(rate, seed) for rate in block for seed in seeds], within)
         for rate in block:
-            taken = statistics.median(t.reached_at for t in trained if t.replica.learning_rate == rate)
+            taken = statistics.median_low(t.reached_at for t in trained if t.replica.learning_rate == rate)
             if taken < best_steps:
                 best, best_steps = rate, taken
     return best

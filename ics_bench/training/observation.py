@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ics_bench.core import derive_seed
+from ics_bench.subjects.randomness import seeded
 from ics_bench.training.recipe import Replica
 
 
@@ -72,7 +73,6 @@ class Watch:
         The observer's own draws depend on the replica's seed and the step alone.
         """
         assert self.observe is not None
-        devices = [observation.x.device] if observation.x.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), torch.enable_grad():
-            torch.manual_seed(derive_seed(order_seed, "observe", observation.step))
+        seed = derive_seed(order_seed, "observe", observation.step)
+        with seeded(seed, observation.x.device), torch.enable_grad():
             self.observe(observation)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from ics_bench.subjects.randomness import RandomState
 from ics_bench.training.lifted import lift
 from ics_bench.training.losses import CROSS_ENTROPY, Loss
 
@@ -57,7 +58,7 @@ class Stack:
         self._originals = list(modules)
         if mode == "looped":
             self.modules = [copy.deepcopy(module).to(device) for module in modules]
-            self.random_states = [_random_state(seed) for seed in seeds]
+            self.random_states = [RandomState(seed, device) for seed in seeds]
             return
         together = lift(modules[0]) if mode == "lifted" else copy.deepcopy(modules[0])
         if together is None:
@@ -214,14 +215,9 @@ class Stack:
     def _forward_one(
         self, place: int, parameters: State, buffers: State, x: torch.Tensor, training: bool
     ) -> tuple[torch.Tensor, State]:
-        devices = [x.device] if x.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.set_rng_state(self.random_states[place])
+        with self.random_states[place].lent(keep=training):
             buffers = {k: v.clone() for k, v in buffers.items()}
-            result = _call(self.modules[place].train(training))(parameters, buffers, x)
-            if training:
-                self.random_states[place] = torch.get_rng_state()
-        return result
+            return _call(self.modules[place].train(training))(parameters, buffers, x)
 
 
 def _call(module: nn.Module) -> Callable[[State, State, torch.Tensor], tuple[torch.Tensor, State]]:
@@ -243,7 +239,3 @@ def _unstack(state: State, replicas: int) -> list[State]:
     """Split into one state a replica, at once: the backward of a slice would fill a whole stack with zeros."""
     parts = {name: value.unbind() for name, value in state.items()}
     return [{name: values[place] for name, values in parts.items()} for place in range(replicas)]
-
-
-def _random_state(seed: int) -> torch.Tensor:
-    return torch.Generator().manual_seed(seed).get_state()

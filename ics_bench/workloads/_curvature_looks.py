@@ -12,6 +12,9 @@ from ics_bench.probes.products import gauss_newton_product, hessian_product
 from ics_bench.workloads._descent import Values, View
 
 EIGENVALUES = 10
+TOLERANCE = 1e-3
+"""Of an eigenvalue, as a share of the largest."""
+
 COUPLING_PROBES = 4
 
 
@@ -19,8 +22,17 @@ def spectrum(view: View) -> Values:
     """Take the largest eigenvalues of the Hessian."""
     surface = view.surface
     product = hessian_product(surface, surface.at)
-    found = top_eigenvalues(product, surface.at, EIGENVALUES, torch.Generator().manual_seed(view.seed)).eigenvalues
+    generator = torch.Generator().manual_seed(view.seed)
+    spectrum = top_eigenvalues(product, surface.at, EIGENVALUES, generator, TOLERANCE)
+    found = spectrum.eigenvalues
     enough = len(found) == EIGENVALUES and found[-1] > 0
+    if spectrum.residual > TOLERANCE:
+        view.warn(
+            f"eigenvalues are known to {spectrum.residual:.1g} of the largest, "
+            f"not to {TOLERANCE:g}, after {spectrum.iterations} products"
+        )
+    if not enough and math.isfinite(found[0]):
+        view.warn(f"fewer than {EIGENVALUES} positive eigenvalues: no ratio of the first to the last of them")
     return {
         "lambda_1": found[0],
         "lr_lambda_1": view.rate * found[0],

@@ -36,12 +36,15 @@ class View:
         The learning rate.
     seed : int
         For a look's own draws.
+    warn : callable
+        Takes a text that shall come with all of the replica's numbers.
     """
 
     surface: Surface
     in_evaluation: Callable[[], Surface]
     rate: float
     seed: int
+    warn: Callable[[str], None]
 
 
 Values = dict[str, float]
@@ -96,16 +99,20 @@ class Descent:
         self.matched: dict[int, Values] = {}
         self.matched_at: dict[int, int] = {}
         self.warnings: dict[int, tuple[str, ...]] = {}
+        self._noted: dict[int, list[str]] = {}
 
     def run(self, seeds: Sequence[int]) -> None:
         """Train, and fill `seen` by seed and step, `matched` and `matched_at` by seed, and `warnings` by seed."""
         rate = float(self.case["learning_rate"])
         self.seen = {seed: {} for seed in seeds}
+        self._noted = {seed: [] for seed in seeds}
         steps = sorted({*self.scheduled, *range(0, self.steps + 1, self.every)})
         replicas = [Replica(rate, seed) for seed in seeds]
+        trajectories = self.trainer.train(replicas, self._needed, self._observe, steps)
         general = (*self.trainer.warnings, *not_taken(self.case))
-        for trajectory in self.trainer.train(replicas, self._needed, self._observe, steps):
-            seed, found = trajectory.replica.seed, [*general]
+        for trajectory in trajectories:
+            seed = trajectory.replica.seed
+            found = [*general, *dict.fromkeys(self._noted[seed])]
             if trajectory.diverged:
                 found.append(f"diverged at step {trajectory.diverged_at:g}")
             if seed not in self.matched:
@@ -161,4 +168,5 @@ class Descent:
             return made
 
         draws = self.workload.seed_for(self.case, replica.seed, f"draws at step {observation.step}")
-        return View(surface(module, inputs, y, mean_loss), in_evaluation, replica.learning_rate, draws)
+        warn = self._noted[replica.seed].append
+        return View(surface(module, inputs, y, mean_loss), in_evaluation, replica.learning_rate, draws, warn)

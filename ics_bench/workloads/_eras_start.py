@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -47,7 +48,7 @@ def pretrain_greedily(problem: Problem, seeds: Sequence[int], pretraining: Pretr
         rate = pretraining.binary_rate if place else pretraining.gaussian_rate
 
         def build(seed: int, place: int = place) -> GreedyStep:
-            return GreedyStep(nets[seed].hidden[:place], nets[seed].machine(place))
+            return GreedyStep(list(nets[seed].hidden)[:place], nets[seed].machine(place))
 
         step = replace(problem, build=build, loss=MEAN_OUTPUT)
         for seed, trained in final_modules(step, recipe, dict.fromkeys(seeds, rate)).items():
@@ -88,5 +89,32 @@ def flops_per_step(problem: Problem, batch_size: int, seed: int) -> int:
     module = problem.build(seed).train()
     with torch.random.fork_rng(devices=[]), FlopCounterMode(display=False) as counter:
         output = module(problem.x[:batch_size])
-        problem.loss.mean(output[None], problem.y[None, :batch_size]).sum().backward()
+        torch.autograd.backward(problem.loss.mean(output[None], problem.y[None, :batch_size]).sum())
     return int(counter.get_total_flops())
+
+
+def relative_gradients(problem: Problem, batch_size: int, seed: int) -> tuple[float, ...]:
+    """‖∂L/∂W‖/‖W‖ of each weight matrix or kernel that is not 0, first layer first, in float64 and training mode.
+
+    Parameters
+    ----------
+    problem : Problem
+    batch_size : int
+        The first samples of the data.
+    seed : int
+        Of the net, and of what it draws in training.
+
+    Returns
+    -------
+    tuple of float
+        ``inf`` where a gradient is not finite.
+    """
+    module = problem.build(seed).to(torch.float64).train()
+    x = problem.x[:batch_size]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        output = module(x.to(torch.float64) if x.is_floating_point() else x)
+    matrices = [p for p in module.parameters() if p.dim() > 1 and bool(p.detach().any())]
+    gradients = torch.autograd.grad(problem.loss.mean(output[None], problem.y[None, :batch_size]).sum(), matrices)
+    ratios = [float(g.norm() / p.detach().norm()) for g, p in zip(gradients, matrices, strict=True)]
+    return tuple(ratio if math.isfinite(ratio) else math.inf for ratio in ratios)

@@ -87,16 +87,16 @@ class System:
         return CHANNELS if self.convolutional else PERCEPTRON_WIDTH
 
 
-_SIGMOID = {"architecture": "belief", "norm": "none", "init": "default", "depths": (3, 5, 7, 10)}
-_TANH = {
+_SIGMOID: dict[str, Any] = {"architecture": "belief", "norm": "none", "init": "default", "depths": (3, 5, 7, 10)}
+_TANH: dict[str, Any] = {
     "architecture": "plain",
     "norm": "none",
     "depths": (3, 5, 8, 10, 20),
     "options": {"activation": "tanh"},
 }
-_RELU = {"architecture": "plain", "depths": (5, 10, 20, 30, 50)}
-_ALEXNET = {"architecture": "alexnet", "norm": "none", "init": "he", "depths": (8,)}
-_VGG = {"architecture": "vgg", "depths": (11, 16, 19)}
+_RELU: dict[str, Any] = {"architecture": "plain", "depths": (5, 10, 20, 30, 50)}
+_ALEXNET: dict[str, Any] = {"architecture": "alexnet", "norm": "none", "init": "he", "depths": (8,)}
+_VGG: dict[str, Any] = {"architecture": "vgg", "depths": (11, 16, 19)}
 _RESIDUAL_DEPTHS = (8, 20, 52, 102, 152)
 _RESNET_DEPTHS = (8, 20, 32, 56)
 
@@ -116,6 +116,16 @@ SYSTEMS: dict[str, System] = {
     "alexnet_no_dropout": System("the same without dropout", **_ALEXNET, options={"dropout": 0.0}),
     "alexnet_tanh_no_dropout": System(
         "the same with tanh and without dropout", **_ALEXNET, options={"activation": "tanh", "dropout": 0.0}
+    ),
+    "alexnet_no_response_norm": System(
+        "the same without dropout and response normalization",
+        **_ALEXNET,
+        options={"dropout": 0.0, "response_norm": False},
+    ),
+    "alexnet_before": System(
+        "the same without all of it: tanh, weights uniform in ±1/√fan_in, no dropout, no response normalization",
+        **{**_ALEXNET, "init": "default"},
+        options={"activation": "tanh", "dropout": 0.0, "response_norm": False},
     ),
     "vgg_default": System("VGG, weights uniform in ±1/√fan_in", norm="none", init="default", **_VGG),
     "vgg_he": System("VGG, He's initialization (2015)", norm="none", init="he", **_VGG),

@@ -48,6 +48,9 @@ def outcomes_of(
     warnings = trainer.warnings
     if none_trains:
         warnings = (*warnings, "no rate reaches the target for a majority of the tuning seeds; the least bad is taken")
+    elif rate in (min(rates), max(rates)):
+        end = "lowest" if rate == min(rates) else "highest"
+        warnings = (*warnings, f"the best rate, {rate:g}, is the {end} of the grid: a better one may lie beyond")
     return Outcomes(rate, found, spent + sum(t.steps for t in found.values()), warnings)
 
 

@@ -20,6 +20,7 @@ from ics_bench.subjects import INITIALIZERS
 from ics_bench.subjects.initializers import Initializer, fans
 from ics_bench.subjects.mlp import Hidden
 from ics_bench.subjects.norm import load_norm, normalize_weights
+from ics_bench.subjects.randomness import seeded
 
 PAGE_SEED = 42
 PAGE_ORDER = ("normal-0.01", "normal-1", "he")
@@ -78,12 +79,8 @@ def observe(case: Case, streams: Streams, page: bool, device: str) -> Observatio
     Inputs and the cotangent, the gradient that arrives at the last activations, have independent
     N(0, 1) entries. The global random state is left alone.
     """
-    place = torch.device(device)
-    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
-        torch.default_generator.manual_seed(streams.layers)
-        if place.type == "cuda":
-            torch.cuda.manual_seed(streams.layers)
-        return _observe(case, streams, page, place)
+    with seeded(streams.layers, device):
+        return _observe(case, streams, page, torch.device(device))
 
 
 def _observe(case: Case, streams: Streams, page: bool, device: torch.device) -> Observation:

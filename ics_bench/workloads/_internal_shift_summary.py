@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ics_bench.core import Curve
 from ics_bench.probes.drift import Drift
 from ics_bench.stats import spearman
-from ics_bench.workloads._internal_shift_watch import Pair, Record
+from ics_bench.workloads._internal_shift_watch import Pair, Record, SingleSteps
 
 Found = tuple[str, float, Curve | None]
 """Metric, value, curve."""
@@ -19,16 +19,19 @@ def summarize(record: Record) -> Iterator[Found]:
     """Summarize a replica that was seen at every pair of steps."""
     pairs = record.pairs
     for kind in ("mean", "log_std", "wasserstein", "kl"):
-        yield _typical(f"drift_{kind}", [[getattr(d, kind) for d in pair.drifts] for pair in pairs])
+        table = [[getattr(d, kind) for d in pair.drifts] for pair in pairs]
+        yield _typical(f"drift_{kind}", table)
+        yield _growth("drift_growth" if kind == "wasserstein" else f"drift_{kind}_growth", _by_layer(table))
     yield _typical("drift_running", _wasserstein(pairs, lambda pair: pair.running))
     yield _typical("drift_linear", _wasserstein(pairs, lambda pair: pair.linear))
     yield _typical("input_drift", _wasserstein(pairs, lambda pair: pair.inputs), first=2)
     yield _typical("sampling_drift", _wasserstein(pairs, lambda pair: pair.sampling))
-    yield _growth("drift_growth", _by_layer(_wasserstein(pairs, lambda pair: pair.drifts)))
     yield _growth("sampling_growth", _by_layer(_wasserstein(pairs, lambda pair: pair.sampling)))
     yield _growth("perturbation_growth", [d.wasserstein for d in record.perturbed])
     yield from _beyond_sampling(pairs)
     yield from _single_steps(pairs)
+    if record.scaled is not None:
+        yield "scaled_joint_over_sum", _joint_over_sum(record.scaled), None
     for kind in ("l2", "relative", "cosine"):
         yield _typical(f"gradient_shift_{kind}", [[getattr(s, kind) for s in pair.shifts] for pair in pairs], first=2)
     yield "first_layer_gradient_shift", max(pair.shifts[0].l2 for pair in pairs), None
@@ -69,6 +72,7 @@ def _beyond_sampling(pairs: Sequence[Pair]) -> Iterator[Found]:
         noise = [d.wasserstein for d in pair.sampling][1:]
         ratios += [_ratio(d.wasserstein, n) for d, n in zip(pair.drifts[1:], noise, strict=True)]
         chance += [_ratio(d.wasserstein, n) for d, n in zip(pair.resampling[1:], noise, strict=True)]
+    yield "least_drift", _least([d.wasserstein for pair in pairs for d in pair.drifts[1:]]), None
     yield "least_drift_over_sampling", _least(ratios), None
     yield "least_resampling_over_sampling", _least(chance), None
     yield "drift_over_sampling", _median(ratios), None
@@ -81,7 +85,11 @@ def _single_steps(pairs: Sequence[Pair]) -> Iterator[Found]:
     by_layer = [(i, row) for single in seen for i, row in enumerate(single.moved)]
     yield "moved_below", _largest([value for i, row in by_layer for value in row[: i + 1]]), None
     yield "moved_above", _least([value for i, row in by_layer for value in row[i + 1 :]]), None
-    yield "joint_over_sum", _median([_ratio(single.joint, math.fsum(single.parts)) for single in seen]), None
+    yield "joint_over_sum", _median([_joint_over_sum(single) for single in seen]), None
+
+
+def _joint_over_sum(single: SingleSteps) -> float:
+    return _ratio(single.joint, math.fsum(single.parts))
 
 
 def _consistency(pairs: Sequence[Pair]) -> Iterator[Found]:

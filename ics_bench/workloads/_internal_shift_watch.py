@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from ics_bench.core import derive_seed
 from ics_bench.probes.drift import Drift, drift
 from ics_bench.probes.gradient_shift import GradientShift, compare_gradients, gradient_shifts, layer_gradients
 from ics_bench.probes.layers import Signals, layers_of, signals
@@ -76,10 +77,11 @@ class Pair:
 
 @dataclass(slots=True)
 class Record:
-    """What was seen of one replica: its pairs of steps, and the drift by a random perturbation at the start."""
+    """What was seen of one replica: its pairs of steps, and what other changes did to it at the start."""
 
     pairs: list[Pair] = field(default_factory=list)
     perturbed: list[Drift] = field(default_factory=list)
+    scaled: SingleSteps | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,9 @@ class ShiftWatch:
         Samples in a probe batch. There are three, disjoint.
     perturbation : float
         Standard deviation of the Gaussian perturbation of every weight and bias.
+    scaling : float, optional
+        Factor on each layer's initial parameters, for steps that compound for certain: in a ReLU net
+        without biases, together they multiply what each alone adds.
 
     Attributes
     ----------
@@ -122,10 +127,11 @@ class ShiftWatch:
         probe_seed: Callable[[int], int],
         probe_size: int,
         perturbation: float,
+        scaling: float | None = None,
     ) -> None:
         self.problem, self.probe_seed = problem, probe_seed
         self.starts, self.apart = frozenset(starts), frozenset(apart)
-        self.probe_size, self.perturbation = probe_size, perturbation
+        self.probe_size, self.perturbation, self.scaling = probe_size, perturbation, scaling
         self.records: dict[int, Record] = {}
         self._before: dict[int, _Before] = {}
 
@@ -135,12 +141,15 @@ class ShiftWatch:
         record = self.records.setdefault(seed, Record())
         if observation.step == 0:
             record.perturbed = self._perturbed(observation.module, seed)
+            record.scaled = self._scaled(observation.module, seed)
         before = self._before.pop(seed, None)
         if before is not None and observation.step == before.step + 1:
-            record.pairs.append(self._pair(before, observation.module, self._probes(seed)))
+            record.pairs.append(self._pair(before, observation.module, seed))
         if observation.step in self.starts:
             module = observation.module
-            gradients = layer_gradients(module, self.problem.x, self.problem.y, self._loss, observation.step)
+            gradients = layer_gradients(
+                module, self.problem.x, self.problem.y, self._loss, self._noise(seed, observation.step)
+            )
             self._before[seed] = _Before(observation.step, module, observation.x, observation.y, gradients)
 
     def _loss(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -149,16 +158,20 @@ class ShiftWatch:
     def _probes(self, seed: int) -> list[torch.Tensor]:
         generator = torch.Generator().manual_seed(self.probe_seed(seed))
         order = torch.randperm(len(self.problem.x), generator=generator)[: 3 * self.probe_size]
-        return list(self.problem.x[order.to(self.problem.x.device)].split(self.probe_size))
+        return list(torch.split(self.problem.x[order.to(self.problem.x.device)], self.probe_size))
 
-    def _pair(self, before: _Before, after: nn.Module, probes: list[torch.Tensor]) -> Pair:
-        step, module = before.step, before.module
-        # What a net itself draws at random is drawn anew from step to step, as in training.
-        now, then = signals(module, probes[0], step), signals(after, probes[0], step + 1)
-        others = [signals(module, probe, step) for probe in probes[1:]]
-        gradients = layer_gradients(after, self.problem.x, self.problem.y, self._loss, step + 1)
+    def _noise(self, seed: int, step: int) -> int:
+        """Seed of what a net itself draws: anew for each replica and from step to step, as in training."""
+        return derive_seed(self.probe_seed(seed), "noise", step)
+
+    def _pair(self, before: _Before, after: nn.Module, seed: int) -> Pair:
+        step, module, probes = before.step, before.module, self._probes(seed)
+        noise, later = (self._noise(seed, at) for at in (step, step + 1))
+        now, then = signals(module, probes[0], noise), signals(after, probes[0], later)
+        others = [signals(module, probe, noise) for probe in probes[1:]]
+        gradients = layer_gradients(after, self.problem.x, self.problem.y, self._loss, later)
         stepped = _parameters(after)
-        single = self._single_steps(before, stepped, now, probes[0]) if step in self.apart else None
+        single = _single_steps(module, stepped, now, probes[0], noise) if step in self.apart else None
         return Pair(
             step=step,
             drifts=_drifts(now.pre_activations, then.pre_activations),
@@ -167,23 +180,10 @@ class ShiftWatch:
             inputs=_drifts(now.inputs, then.inputs),
             sampling=_drifts(now.pre_activations, others[0].pre_activations),
             resampling=_drifts(now.pre_activations, others[1].pre_activations),
-            shifts=list(gradient_shifts(module, stepped, before.x, before.y, self._loss, step)),
+            shifts=list(gradient_shifts(module, stepped, before.x, before.y, self._loss, noise)),
             consistency=[compare_gradients(*both).cosine for both in zip(before.gradients, gradients, strict=True)],
             single=single,
         )
-
-    def _single_steps(self, before: _Before, stepped: State, now: Signals, probe: torch.Tensor) -> SingleSteps:
-        """Let one layer at a time take its step and see what moves."""
-        moved, parts = [], []
-        twin = copy.deepcopy(before.module)
-        for layer in layers_of(twin):
-            with _holding(twin, {name: stepped[name] for name in layer.parameters}):
-                alone = signals(twin, probe, before.step)
-            moved.append([_distance(*both) for both in zip(now.inputs, alone.inputs, strict=True)])
-            parts.append(_distance(now.pre_activations[-1], alone.pre_activations[-1]))
-        with _holding(twin, stepped):
-            whole = signals(twin, probe, before.step)
-        return SingleSteps(moved, parts, _distance(now.pre_activations[-1], whole.pre_activations[-1]))
 
     def _running(self, module: nn.Module, after: nn.Module, probe: torch.Tensor) -> list[Drift]:
         found = []
@@ -194,15 +194,36 @@ class ShiftWatch:
         return _drifts(*found)
 
     def _perturbed(self, module: nn.Module, seed: int) -> list[Drift]:
-        probe = self._probes(seed)[0]
-        generator = torch.Generator().manual_seed(self.probe_seed(seed) ^ 1)
+        probe, noise = self._probes(seed)[0], self._noise(seed, 0)
+        generator = torch.Generator().manual_seed(derive_seed(self.probe_seed(seed), "perturbation"))
         state = {
             name: value + (self.perturbation * torch.randn(value.shape, generator=generator)).to(value)
             for name, value in _parameters(module).items()
         }
         with _holding(module, state):
-            shaken = signals(module, probe).pre_activations
-        return _drifts(signals(module, probe).pre_activations, shaken)
+            shaken = signals(module, probe, noise).pre_activations
+        return _drifts(signals(module, probe, noise).pre_activations, shaken)
+
+    def _scaled(self, module: nn.Module, seed: int) -> SingleSteps | None:
+        if self.scaling is None:
+            return None
+        probe, noise = self._probes(seed)[0], self._noise(seed, 0)
+        larger = {name: self.scaling * value for name, value in _parameters(module).items()}
+        return _single_steps(module, larger, signals(module, probe, noise), probe, noise)
+
+
+def _single_steps(module: nn.Module, stepped: State, now: Signals, probe: torch.Tensor, noise: int) -> SingleSteps:
+    """Let one layer at a time take its step and see what moves."""
+    moved, parts = [], []
+    twin = copy.deepcopy(module)
+    for layer in layers_of(twin):
+        with _holding(twin, {name: stepped[name] for name in layer.parameters}):
+            alone = signals(twin, probe, noise)
+        moved.append([_distance(*both) for both in zip(now.inputs, alone.inputs, strict=True)])
+        parts.append(_distance(now.pre_activations[-1], alone.pre_activations[-1]))
+    with _holding(twin, stepped):
+        whole = signals(twin, probe, noise)
+    return SingleSteps(moved, parts, _distance(now.pre_activations[-1], whole.pre_activations[-1]))
 
 
 def _parameters(module: nn.Module) -> State:

@@ -81,10 +81,20 @@ def not_taken(case: Case, axes: Iterable[str] = OPTIONS) -> Iterator[str]:
             yield f"the model takes no {option}: cases that differ in {axis} alone are one net"
 
 
-def no_positions(case: Case) -> str | None:
-    """Say why a perceptron cannot have a case's norm, if it averages over positions."""
+def no_positions(workload: Workload, case: Case) -> str | None:
+    """Say why a case's model cannot have its norm, if that averages over positions and the model does not convolve.
+
+    A case without an architecture is a perceptron's.
+    """
+    from torch.nn.modules.conv import _ConvNd
+
     from ics_bench.subjects.norm import load_norm
 
-    if load_norm(case.text("norm")).needs_spatial:
-        return f"{case['norm']} norm averages over positions; a perceptron's features have none"
-    return None
+    if not load_norm(case.text("norm")).needs_spatial:
+        return None
+    if "architecture" in case:
+        model = problem_of(workload, Case.of({**case, "norm": "none"}), "cpu").build(0)
+        if any(isinstance(module, _ConvNd) for module in model.modules()):
+            return None
+    net = case.text("architecture") if "architecture" in case else "perceptron"
+    return f"norm {case['norm']!r} averages over positions; the features of {net!r} have none"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Workload
+from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Scalar, Workload
 from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS, OPTIMIZERS
 from ics_bench.workloads._problem import no_positions, not_taken, problem_of
 
@@ -15,17 +15,23 @@ TARGET = 0.9
 CHECK_EVERY = 10
 DIVERGENCE_FACTOR = 10.0
 
+SLOW_RATE, SLOW_STEPS = 0.01, 600
+"""A rate for which 200 steps are too few, and steps enough for nets of depth 5: they take 150 to 500."""
+
+HOPELESS_RATE = 1e-6
+"""A rate at which nothing can have been learned."""
+
 
 class ConstantRate(Workload):
     """One learning rate, for nets that may be far deeper than those whose ceilings can be searched.
 
-    A replica trains for 200 steps. It *diverges* when its loss is not finite or exceeds ten times the
-    initial one; it *reaches the target* when its accuracy on the training set, in evaluation mode,
-    checked every ten steps, is at least .9 at two checks running.
+    A replica trains for 200 steps, or as many as the case says. It *diverges* when its loss is not finite or
+    exceeds ten times the initial one; it *reaches the target* when its accuracy on the training set, in
+    evaluation mode, checked every ten steps, is at least .9 at two checks running.
     """
 
     name = "constant_rate"
-    version = 1
+    version = 2
     summary = "whether nets up to 152 layers train at a given learning rate, and in how many steps"
     metrics: ClassVar = (
         Metric("reached", "1", "higher", "seeded", "1 where the target was reached, else 0", headline=False),
@@ -40,6 +46,7 @@ class ConstantRate(Workload):
         ),
         Metric("diverged", "1", "lower", "seeded", "1 where the loss diverged, else 0"),
         Metric("loss_ratio", "1", "lower", "seeded", "mean loss of the last ten steps over the first loss", False),
+        Metric("blocks", "block", "neutral", "exact", "residual blocks among the layers of depth", headline=False),
     )
     axes: ClassVar = (
         Axis(
@@ -63,11 +70,11 @@ class ConstantRate(Workload):
         Axis("width", "features of a hidden layer", (32,), minimum=1),
         Axis("batch_size", "samples a step", (64,), minimum=2),
         Axis("data", "training data", ("digits",), registry=DATASETS),
+        Axis("steps", "budget of optimizer steps", (STEPS,), minimum=2 * CHECK_EVERY),
     )
     seeds: ClassVar[Mapping[Profile, int]] = {"quick": 2, "standard": 11, "full": 21}
     paired = ("norm", "norm_position", "optimizer", "learning_rate")
     recipe: ClassVar = {
-        "steps": STEPS,
         "target": TARGET,
         "check_every": CHECK_EVERY,
         "divergence_factor": DIVERGENCE_FACTOR,
@@ -75,18 +82,22 @@ class ConstantRate(Workload):
     flush_denormal = True
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
-        """Beyond the quick profile, residual nets with the norm in the branch and behind the addition."""
+        """Beyond the quick profile, other places of the norm, and rates so low that they need more steps."""
         if profile == "quick":
             return ()
         base = Case.of({**self.cases("quick")[0], "norm": "batch"})
-        perceptrons = [("residual", 50), ("residual_post", 50), ("residual_post", 5)]
+        perceptrons = [("residual", 50), ("residual", 152), ("residual_post", 50), ("residual_post", 5), ("plain", 5)]
         convolutional = [("resnet", 32), ("resnet_post", 32), ("resnet_post", 8)]
-        small = {"width": 8, "batch_size": 32}
-        return tuple(
-            Case.of({**base, "architecture": name, "depth": depth, **size})
-            for nets, size in ((perceptrons, {}), (convolutional, small))
-            for name, depth in nets
-        )
+        nets: list[dict[str, Scalar]] = [{"architecture": name, "depth": depth} for name, depth in perceptrons]
+        nets += [{"architecture": name, "depth": depth, "width": 8, "batch_size": 32} for name, depth in convolutional]
+        nets += [{"depth": 5, "learning_rate": HOPELESS_RATE}, {"depth": 5, "norm": "none"}]
+        slow: dict[str, Scalar] = {"norm": "none", "learning_rate": SLOW_RATE, "steps": SLOW_STEPS}
+        nets += [{**slow, "depth": depth} for depth in (5, 50, 100)]
+        wide: dict[str, Scalar] = {"width": 64, "batch_size": 128}
+        nets += [{**slow, **wide, "depth": depth, "init": init} for depth in (5, 20) for init in ("he", "xavier")]
+        nets += [{**wide, "depth": 5, "learning_rate": HOPELESS_RATE}]
+        nets += [{**wide, "depth": 5, "norm": "none", "learning_rate": 0.03}]
+        return tuple(Case.of({**base, **net}) for net in nets)
 
     def cost(self, case: Case) -> float:
         """Grow with depth; a norm costs about as much as its linear layer."""
@@ -95,24 +106,27 @@ class ConstantRate(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        return no_positions(case)
+        return no_positions(self, case)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Train all seeds together at the case's rate."""
+        from ics_bench.subjects.model import residual_blocks
         from ics_bench.training import Recipe, Replica, Trainer
 
         rate = float(case["learning_rate"])
         recipe = Recipe(
-            steps=STEPS,
+            steps=case.integer("steps"),
             batch_size=case.integer("batch_size"),
             target=TARGET,
             optimizer=case.text("optimizer"),
             check_every=CHECK_EVERY,
             divergence_factor=DIVERGENCE_FACTOR,
         )
-        trainer = Trainer(problem_of(self, case, device), recipe)
+        problem = problem_of(self, case, device)
+        trainer = Trainer(problem, recipe)
         trained = trainer.train([Replica(rate, seed) for seed in seeds])
         warnings = [*trainer.warnings, *not_taken(case)]
+        yield self.measurement(case, None, "blocks", residual_blocks(problem.build(seeds[0])))
         for seed, trajectory in zip(seeds, trained, strict=True):
             losses = trajectory.losses
             curve = Curve(tuple(map(float, range(0, len(losses), CHECK_EVERY))), tuple(losses[::CHECK_EVERY]), "step")

@@ -80,7 +80,7 @@ class Curvature(Workload):
         Axis("init", "weight initializer", ("he",), registry=INITIALIZERS),
         Axis("width", "features of a hidden layer", (64,), minimum=1),
         Axis("data", "training data", ("digits",), registry=DATASETS),
-        Axis("learning_rate", "constant rate", (0.1,), (), (0.03, 0.1, 0.3), minimum=1e-9),
+        Axis("learning_rate", "constant rate", (0.1,), (0.1, 1.0), (0.03, 0.1, 0.3, 1.0), minimum=1e-9),
     )
     seeds: ClassVar[Mapping[Profile, int]] = {"quick": 1, "standard": 11, "full": 21}
     paired = ("norm", "norm_position", "optimizer", "learning_rate")
@@ -109,7 +109,7 @@ class Curvature(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        return no_positions(case)
+        return no_positions(self, case)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Train all seeds together, and take the second derivatives of each."""

@@ -75,7 +75,7 @@ class DefaultSettings(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        return no_positions(case)
+        return no_positions(self, case)
 
     def norm_input(self, case: Case) -> tuple[int, ...]:
         """Shape of the narrowest net's features."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -42,7 +43,7 @@ DEEP: dict[int, tuple[str, ...]] = {
     5: ("belief", "sigmoid", "sigmoid_same_steps", "tanh_uniform"),
     7: ("belief", "sigmoid"),
     10: ("tanh_xavier", "tanh_uniform", "tanh_small", "relu", "relu_batch"),
-    19: ("vgg_default", "vgg_staged", "vgg_batch"),
+    19: ("vgg_default", "vgg_he", "vgg_staged", "vgg_batch"),
     20: ("tanh_xavier", "tanh_uniform", "sigmoid", "relu", "relu_batch"),
     30: ("relu", "relu_batch"),
     32: ("chain_batch", "chain_none"),
@@ -80,6 +81,10 @@ class Eras(Workload):
     least .8 at two checks running. A system's rate at a depth is, of seven half-decade rates, the one with
     the fewest median steps on three tuning seeds; where none has a finite median, the one with the most
     successes among them, then the lowest loss at the end.
+
+    With the weights as they are drawn, the *relative gradient* of a weight matrix, or of a convolution's kernel, is
+    ‖∂L/∂W‖/‖W‖ on 64 samples in float64. A rate above its inverse moves the matrix by more than its own size;
+    a gradient that overflows is infinite, and matrices that start at 0 are not counted.
     """
 
     name = "eras"
@@ -98,6 +103,14 @@ class Eras(Workload):
         ),
         Metric("feasible_depth", "layer", "higher", "seeded", "deepest net of the ladder that trains; 0 where none"),
         Metric("rate_width", "decade", "higher", "seeded", "rates of the grid that train, times their spacing"),
+        Metric(
+            "relative_gradient",
+            "1",
+            "neutral",
+            "seeded",
+            "‖∂L/∂W‖/‖W‖ as drawn, median over weight matrices; curve: by matrix",
+            headline=False,
+        ),
         Metric("best_learning_rate", "1", "neutral", "seeded", "the system's rate, from tuning seeds", headline=False),
         Metric("flops_per_step", "FLOP", "neutral", "exact", "of the matrix products of one step", headline=False),
         Metric(
@@ -108,6 +121,7 @@ class Eras(Workload):
             "optimizer steps taken, those before the start not",
             headline=False,
         ),
+        Metric("blocks", "block", "neutral", "exact", "residual blocks among the layers of depth", headline=False),
     )
     axes: ClassVar = (
         Axis(
@@ -181,18 +195,24 @@ class Eras(Workload):
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Tune the rate at each depth on seeds of its own, then train the seeds."""
-        from ics_bench.workloads._eras_start import flops_per_step
+        from ics_bench.subjects.model import residual_blocks
+        from ics_bench.workloads._eras_start import flops_per_step, relative_gradients
 
         system, deepest = SYSTEMS[case.text("system")], case.integer("depth")
         depths = system.ladder(deepest) if case["depths"] == "ladder" else (deepest,)
         found = {depth: self._at_depth(Case.of({**case, "depth": depth}), seeds, device) for depth in depths}
         last = found[deepest]
         spent = sum(outcomes.replica_steps for outcomes in found.values())
-        flops = flops_per_step(self.drawn(case, device), BATCH_SIZE, TUNING_SEEDS[0])
+        drawn = self.drawn(case, device)
+        flops = flops_per_step(drawn, BATCH_SIZE, TUNING_SEEDS[0])
         yield self.measurement(case, None, "best_learning_rate", last.rate, warnings=last.warnings)
         yield self.measurement(case, None, "flops_per_step", flops)
         yield self.measurement(case, None, "replica_steps", spent)
+        yield self.measurement(case, None, "blocks", residual_blocks(drawn.build(TUNING_SEEDS[0])))
         for seed in seeds:
+            ratios = relative_gradients(drawn, BATCH_SIZE, seed)
+            by_matrix = Curve(tuple(map(float, range(1, len(ratios) + 1))), ratios, "matrix")
+            yield self.measurement(case, seed, "relative_gradient", statistics.median(ratios), by_matrix)
             best = last.at(last.rate, seed)
             losses = best.losses[::CHECK_EVERY]
             curve = Curve(tuple(float(i * CHECK_EVERY) for i in range(len(losses))), tuple(losses), "step")

@@ -79,11 +79,16 @@ class FrozenHalf(Workload):
     flush_denormal = True
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
-        """At standard, a lower part of no layers: freezing it changes nothing."""
+        """At standard: no lower layers, other draws, and a rate at which trained features leave steps to count."""
         if profile != "standard":
             return ()
-        base = {**self.cases("quick")[0], "depth": 10, "learning_rate": 0.03}
-        return (Case.of({**base, "lower_layers": 0, "lower": FROZEN, "pretraining": 0}),)
+        base = {**self.cases("quick")[0], "depth": 10, "learning_rate": 0.03, "lower_layers": 5}
+        slow = {"learning_rate": 0.01, "pretraining": 200}
+        return (
+            Case.of({**base, "lower_layers": 0, "lower": FROZEN, "pretraining": 0}),
+            Case.of({**base, "width": 65, "lower": MOVING, "pretraining": 0}),
+            *(Case.of({**base, **slow, "lower": lower}) for lower in (MOVING, FROZEN)),
+        )
 
     def cost(self, case: Case) -> float:
         """Grow with depth and with pretraining."""
@@ -96,7 +101,7 @@ class FrozenHalf(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        return no_positions(case)
+        return no_positions(self, case)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Pretrain where asked, put the halves together, and train all seeds."""
@@ -176,7 +181,7 @@ def lower_names(module: nn.Module, count: int) -> frozenset[str]:
     from ics_bench.probes.layers import layers_of
 
     names = list(module.state_dict())
-    return frozenset(names[: names.index(layers_of(module)[count].weight)])
+    return frozenset(names[: names.index(layers_of(module)[count].parameters[0])])
 
 
 WORKLOAD = FrozenHalf()

@@ -144,6 +144,11 @@ class InitScale(Workload):
             extra += [_case(norm=norm, dtype=dtype) for norm in ("batch", "layer", "rms") for dtype in every[1:]]
             activations = self.axis("activation").standard
             extra += [
+                _case(activation=activation, norm="batch", batch_size=16, width=512)
+                for activation in ("relu", "identity")
+            ]
+            extra += [_case(activation="identity", norm="batch", batch_size=32, width=512, init="orthogonal")]
+            extra += [
                 _case(norm=norm, activation=activation) for norm in ("rms", "group") for activation in activations
             ]
         else:

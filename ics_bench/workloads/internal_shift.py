@@ -27,6 +27,12 @@ PROBE_SIZE = 128
 PERTURBATION = 0.01
 """Standard deviation of the random perturbation, the page's."""
 
+SCALING = 1.1
+"""Factor by which every layer's initial parameters grow where steps are to compound for certain."""
+
+IDLE = 1e-9
+"""A rate at which float32 weights do not move: whatever is seen then is no effect of a step."""
+
 DIVERGENCE_FACTOR = 10.0
 
 LINEAR: dict[str, Scalar] = {
@@ -55,8 +61,12 @@ def _metrics() -> tuple[Metric, ...]:
         metric("input_drift", "W₁/σ of the inputs of the layers above the first", "lower"),
         metric("sampling_drift", "W₁/σ between two disjoint probe batches at one step"),
         metric("drift_growth", "decades that W₁/σ grows from the first layer to the last", headline=True),
+        metric("drift_mean_growth", "the same of |Δμ|/σ"),
+        metric("drift_log_std_growth", "the same of |Δ ln σ|"),
+        metric("drift_kl_growth", "the same of the Gaussian KL"),
         metric("sampling_growth", "the same of W₁/σ between two disjoint batches: no update at all"),
         metric("perturbation_growth", "the same by a random perturbation, N(0, 0.01²), of all initial parameters"),
+        metric("least_drift", "smallest W₁/σ over the layers above the first and the steps"),
         metric("least_drift_over_sampling", "smallest W₁ over that of sampling noise, over layers and steps"),
         metric("least_resampling_over_sampling", "the same for a third batch at step t: chance alone"),
         metric("drift_over_sampling", "median W₁ over that of sampling noise"),
@@ -64,6 +74,7 @@ def _metrics() -> tuple[Metric, ...]:
         metric("moved_below", "largest W₁/σ of the inputs of layers at or below one that alone took its step"),
         metric("moved_above", "smallest W₁/σ of the inputs of layers above one that alone took its step"),
         metric("joint_over_sum", "drift of the last pre-activations over the sum of those by single layers' steps"),
+        metric("scaled_joint_over_sum", "the same where each layer's step makes its parameters a tenth larger"),
         metric("gradient_shift_l2", "‖G − G'‖ of a weight after the layers below have stepped", "lower"),
         metric("gradient_shift_relative", "‖G − G'‖ / ‖G‖", "lower"),
         metric("gradient_shift_cosine", "cos(G, G')", "higher", True),
@@ -123,6 +134,7 @@ class InternalShift(Workload):
         "apart": ",".join(map(str, APART)),
         "probe_size": PROBE_SIZE,
         "perturbation": PERTURBATION,
+        "scaling": SCALING,
         "divergence_factor": DIVERGENCE_FACTOR,
     }
     flush_denormal = True
@@ -134,23 +146,30 @@ class InternalShift(Workload):
         base = Case.of({**self.cases("quick")[0], "depth": 10})
         norms = ("none", "batch")
         changes: list[dict[str, Scalar]] = [{**LINEAR, "norm": norm} for norm in norms]
-        changes += [{"norm": norm, "learning_rate": 0.01, "depth": depth} for depth in (10, 20) for norm in norms]
+        changes += [{"norm": norm, "learning_rate": 0.01} for norm in norms]
         changes += [{"norm": norm, "depth": 5} for norm in norms]
         changes += [{"norm": "layer", "learning_rate": rate} for rate in (0.01, 0.03, 0.1)]
         for norm in (*norms, "layer"):
             changes += [{"norm": norm, "learning_rate": 0.03, "depth": 5}]
             changes += [{"norm": norm, "learning_rate": 0.03, "architecture": "residual"}]
-        changes += [{"norm": "none", "learning_rate": 0.0001}]
+        for norm in (*norms, "layer"):
+            changes += [{"norm": norm, "learning_rate": 0.01, "depth": depth} for depth in (5, 20)]
+            changes += [{"norm": norm, "learning_rate": 0.01, "init": "xavier"}]
+        changes += [{"norm": "none", "learning_rate": rate} for rate in (IDLE, 0.0001)]
         return tuple(Case.of({**base, **change}) for change in changes)
 
     def cost(self, case: Case) -> float:
         """Grow with the square of the depth: every layer takes its step alone."""
         return case.integer("depth") ** 2 * (1.0 if case["norm"] == "none" else 2.0)
 
+    def applies(self, metric: str, case: Case) -> bool:
+        """Scale the layers of nets without a norm alone: a norm takes the scale out again."""
+        return metric != "scaled_joint_over_sum" or case["norm"] == "none"
+
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        return no_positions(case)
+        return no_positions(self, case)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Train all seeds together and take the observed steps apart."""
@@ -167,7 +186,13 @@ class InternalShift(Workload):
             divergence_factor=DIVERGENCE_FACTOR,
         )
         watch = ShiftWatch(
-            problem, STARTS, APART, lambda seed: self.seed_for(case, seed, "probe"), _probe_size(problem), PERTURBATION
+            problem,
+            STARTS,
+            APART,
+            lambda seed: self.seed_for(case, seed, "probe"),
+            _probe_size(problem),
+            PERTURBATION,
+            SCALING if self.applies("scaled_joint_over_sum", case) else None,
         )
         trainer = Trainer(problem, recipe)
         observed = sorted({step for start in STARTS for step in (start, start + 1)})
@@ -193,7 +218,7 @@ class InternalShift(Workload):
     def _failed(self, case: Case, seed: int, step: float, warnings: Sequence[str]) -> Iterator[Measurement]:
         """Yield a failure of every metric: a diverged replica has no drift."""
         found = [*warnings, f"diverged at step {step:g}, before everything was measured"]
-        for metric in self.metrics:
+        for metric in (m for m in self.metrics if self.applies(m.name, case)):
             yield self.measurement(case, seed, metric.name, math.nan, warnings=found)
 
 

@@ -92,7 +92,7 @@ class LandscapeWalk(Workload):
         Axis("init", "weight initializer", ("he",), registry=INITIALIZERS),
         Axis("width", "features of a hidden layer", (64,), minimum=1),
         Axis("data", "training data", ("digits",), registry=DATASETS),
-        Axis("learning_rate", "constant rate", (0.1,), (0.03, 0.1), (0.01, 0.03, 0.1, 0.3), minimum=1e-9),
+        Axis("learning_rate", "constant rate", (0.1,), (0.1, 1.0), (0.01, 0.03, 0.1, 0.3, 1.0), minimum=1e-9),
     )
     seeds: ClassVar[Mapping[Profile, int]] = {"quick": 2, "standard": 11, "full": 21}
     paired = ("norm", "norm_position", "optimizer", "learning_rate")
@@ -100,18 +100,18 @@ class LandscapeWalk(Workload):
     flush_denormal = True
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
-        """At standard, a second net without a norm as a control, and one small rate over many settings."""
+        """At standard, second nets without a norm as controls, and one small rate over many settings."""
         if profile != "standard":
             return ()
         base = self.cases("quick")[0]
-        control: dict[str, Scalar] = {"norm": "none", "width": 65}
+        controls: list[dict[str, Scalar]] = [{"norm": "none", "width": 65, "depth": depth} for depth in (5, 10)]
         small: list[dict[str, Scalar]] = [
             {"depth": depth, "norm": norm, "init": init, "learning_rate": 0.01}
             for init, depths in (("he", (5, 10, 20)), ("xavier", (10,)))
             for depth in depths
             for norm in ("none", "batch", "layer")
         ]
-        return tuple(Case.of({**base, **changes}) for changes in (control, *small))
+        return tuple(Case.of({**base, **changes}) for changes in (*controls, *small))
 
     def cost(self, case: Case) -> float:
         """Grow with depth; a norm costs about as much as its linear layer."""
@@ -120,7 +120,7 @@ class LandscapeWalk(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        return no_positions(case)
+        return no_positions(self, case)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Train all seeds together, and walk from each."""

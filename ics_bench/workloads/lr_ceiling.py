@@ -21,6 +21,13 @@ CHECK_EVERY = 10
 DIVERGENCE_FACTOR = 10.0
 BISECTIONS = 3
 
+FEASIBLE_FROM = 10.0**-1.5
+"""Lowest rate at which the budget is enough for nets of depth 5, with a norm or without: they take 60 to 90 steps
+there, and at 0.01 up to 250. A net that no rate trains may train at a lower one, given more steps."""
+
+TUNING_SEEDS = (-1, -2, -3)
+"""Seeds that the best rate is chosen on. No user's seed is negative."""
+
 
 class LearningRateCeiling(Workload):
     """Ceilings on thirteen half-decade rates, 1e-5 … 10, by majority of seeds, then bisected three times.
@@ -28,10 +35,15 @@ class LearningRateCeiling(Workload):
     A replica trains for 200 steps of 128 samples. It *diverges* when its loss is not finite or exceeds
     ten times the initial one; it *reaches the target* when its accuracy on the training set, in
     evaluation mode, checked every ten steps, is at least .9 at two checks running.
+
+    A seed's *own* ceiling lies between its ``own_*_ceiling``, the highest rate that succeeds, and its ``own_*_bound``,
+    the next one, which fails: both by a search of the seed's own, down the grid to its first success and then by
+    bisection. Where the top of the grid succeeds the bound is infinite. Where no rate trains the ceiling is 0 and the
+    bound the lowest rate at which that was not the budget's doing, .03.
     """
 
     name = "lr_ceiling"
-    version = 1
+    version = 2
     summary = "largest stable and trainable learning rate, and steps to target at the best one"
     metrics: ClassVar = (
         Metric("stable_ceiling", "1", "higher", "seeded", "largest rate that does not diverge"),
@@ -49,14 +61,9 @@ class LearningRateCeiling(Workload):
         Metric("outcome_stable", "1", "neutral", "seeded", "share of the tested rates that are stable", headline=False),
         Metric("outcome_trainable", "1", "neutral", "seeded", "share of the tested rates that train", headline=False),
         Metric("own_stable_ceiling", "1", "higher", "seeded", "highest rate stable for this seed", headline=False),
-        Metric(
-            "own_trainable_ceiling",
-            "1",
-            "higher",
-            "seeded",
-            "highest rate that trains this seed",
-            headline=False,
-        ),
+        Metric("own_trainable_ceiling", "1", "higher", "seeded", "highest rate that trains this seed", headline=False),
+        Metric("own_stable_bound", "1", "higher", "seeded", "next rate, which is not stable for this seed", False),
+        Metric("own_trainable_bound", "1", "higher", "seeded", "next rate, which does not train this seed", False),
         Metric("blocks", "block", "neutral", "exact", "residual blocks among the layers of depth", headline=False),
         Metric("replica_steps", "step", "neutral", "exact", "optimizer steps that the search took", headline=False),
     )
@@ -99,11 +106,13 @@ class LearningRateCeiling(Workload):
         "check_every": CHECK_EVERY,
         "divergence_factor": DIVERGENCE_FACTOR,
         "bisections": BISECTIONS,
+        "feasible_from": FEASIBLE_FROM,
+        "tuning_seeds": len(TUNING_SEEDS),
     }
     flush_denormal = True
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
-        """At standard, other norms, optimizers and initializers at one depth, and batch norm after the activation."""
+        """At standard, other norms, optimizers, initializers and data, and batch norm after the activation."""
         if profile != "standard":
             return ()
         base = Case.of({**self.cases("quick")[0], "depth": 10})
@@ -122,6 +131,7 @@ class LearningRateCeiling(Workload):
         return (
             *(Case.of({**base, **changes}) for changes in (*norms, *optimizers, *inits)),
             *(Case.of({**after, "depth": depth}) for depth in (5, 20)),
+            *(Case.of({**base, "depth": 5, "norm": norm, "data": "breast_cancer"}) for norm in ("none", "batch")),
         )
 
     def includes(self, case: Case) -> bool:
@@ -135,11 +145,11 @@ class LearningRateCeiling(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        return no_positions(case)
+        return no_positions(self, case)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Search the ceilings on the seeds, tune the rate on others, and score it on the seeds."""
-        from ics_bench.subjects.mlp import Residual
+        from ics_bench.subjects.model import residual_blocks
         from ics_bench.training import Recipe, Trainer
         from ics_bench.training.ceilings import QUESTIONS, CeilingSearch
 
@@ -152,10 +162,15 @@ class LearningRateCeiling(Workload):
         warnings = [*trainer.warnings, *not_taken(case)]
         for question in QUESTIONS:
             yield self._ceiling(case, search, question, ceilings[question], warnings)
-        yield from self._outcomes(case, search)
+            yield from self._outcomes(case, search, question)
+        for question, own in search.run_own(BISECTIONS).items():
+            for seed, found in own.items():
+                yield self.measurement(case, seed, f"own_{question}_ceiling", found.low)
+                bound = FEASIBLE_FROM if question == "trainable" and not found.low else found.high
+                yield self.measurement(case, seed, f"own_{question}_bound", bound)
         yield self.measurement(case, None, "replica_steps", search.steps_taken)
-        yield self.measurement(case, None, "blocks", sum(isinstance(m, Residual) for m in problem.build(0).modules()))
-        yield from self._best(case, search, ceilings["trainable"].value, trainer.train, warnings)
+        yield self.measurement(case, None, "blocks", residual_blocks(problem.build(0)))
+        yield from self._best(case, search, trainer.train, warnings)
 
     def problem(self, case: Case, device: str) -> Problem:
         """Build the training problem of a case: its data, its model by seed, its order by seed."""
@@ -174,28 +189,21 @@ class LearningRateCeiling(Workload):
         curve = Curve(tuple(rates), tuple(shares), "learning_rate")
         return self.measurement(case, None, f"{question}_ceiling", ceiling.value, curve, found)
 
-    def _outcomes(self, case: Case, search: CeilingSearch) -> Iterator[Measurement]:
-        from ics_bench.training.ceilings import QUESTIONS
-
-        for question in QUESTIONS:
-            rates = search.tested(question)
-            table = [search.outcomes(rate, question) for rate in rates]
-            for place, seed in enumerate(search.seeds):
-                succeeded = [float(bool(row[place])) for row in table]
-                curve = Curve(tuple(rates), tuple(succeeded), "learning_rate")
-                yield self.measurement(case, seed, f"outcome_{question}", sum(succeeded) / len(succeeded), curve)
-                own = max((rate for rate, won in zip(rates, succeeded, strict=True) if won), default=0.0)
-                yield self.measurement(case, seed, f"own_{question}_ceiling", own)
+    def _outcomes(self, case: Case, search: CeilingSearch, question: Question) -> Iterator[Measurement]:
+        rates = search.tested(question)
+        table = [search.outcomes(rate, question) for rate in rates]
+        for place, seed in enumerate(search.seeds):
+            succeeded = [float(bool(row[place])) for row in table]
+            curve = Curve(tuple(rates), tuple(succeeded), "learning_rate")
+            yield self.measurement(case, seed, f"outcome_{question}", sum(succeeded) / len(succeeded), curve)
 
     def _best(
-        self, case: Case, search: CeilingSearch, ceiling: float, train_replicas: TrainReplicas, warnings: Sequence[str]
+        self, case: Case, search: CeilingSearch, train_replicas: TrainReplicas, warnings: Sequence[str]
     ) -> Iterator[Measurement]:
         from ics_bench.training import Replica
         from ics_bench.training.ceilings import best_rate
 
-        tuning = tuple(-1 - place for place in range(max(1, len(search.seeds) // 2)))  # no user's seed is negative
-        rates = [rate for rate in search.grid if rate <= ceiling]
-        best = best_rate(train_replicas, tuning, STEPS, CHECK_EVERY, rates)
+        best = best_rate(train_replicas, TUNING_SEEDS, STEPS, CHECK_EVERY, search.grid)
         found = list(warnings) if best else [*warnings, "no rate reaches the target for a majority of the tuning seeds"]
         yield self.measurement(case, None, "best_learning_rate", best, warnings=found)
         if not best:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Workload
+from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Workload, derive_seed
 from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS, OPTIMIZERS
 from ics_bench.workloads._problem import no_positions, not_taken, problem_of
 
@@ -98,7 +98,7 @@ class NoisyNorm(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        return no_positions(case)
+        return no_positions(self, case)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Train all seeds and look at them on the way and at the end."""
@@ -146,18 +146,19 @@ class _Watch:
 
         from ics_bench.probes.drift import drift
         from ics_bench.probes.layers import signals
+        from ics_bench.subjects.randomness import seeded
 
         seed, module = observation.replica.seed, observation.module
         if observation.step == STEPS:
-            torch.manual_seed(self.probe_seeds[seed])
-            with torch.no_grad():
+            with seeded(self.probe_seeds[seed], self.x.device), torch.no_grad():
                 # Evaluation first: a pass in training mode moves the running statistics.
                 right = [module.train(mode)(self.x).argmax(dim=1) == self.y for mode in (False, True)]
             self.accuracy[seed] = float(right[0].double().mean()), float(right[1].double().mean())
             return
         generator = torch.Generator().manual_seed(self.probe_seeds[seed])
         chosen = torch.randperm(len(self.x), generator=generator)[:PROBE_SIZE].to(self.x.device)
-        now = signals(module, self.x[chosen], observation.step).pre_activations
+        noise = derive_seed(self.probe_seeds[seed], "noise", observation.step)
+        now = signals(module, self.x[chosen], noise).pre_activations
         step, before = self._before.get(seed, (-1, ()))
         if observation.step == step + 1:
             distances = [drift(a, b).wasserstein for a, b in zip(before, now, strict=True)]

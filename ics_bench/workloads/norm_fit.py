@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Scalar, Workload
 from ics_bench.subjects import ARCHITECTURES, DATASETS, INITIALIZERS, NORMS, OPTIMIZERS
-from ics_bench.workloads._problem import load_data, not_taken, problem_of
+from ics_bench.workloads._problem import load_data, no_positions, not_taken, problem_of
 
 if TYPE_CHECKING:
     from ics_bench.training import Trajectory
@@ -123,10 +123,9 @@ class NormFit(Workload):
 
         from ics_bench.subjects.norm import load_norm
 
-        norm = load_norm(case.text("norm"))
-        if norm.needs_spatial and not _has_positions(self, case):
-            return f"norm {case['norm']!r} averages over positions; the features of {case['architecture']!r} have none"
-        if norm.uses_batch and case["batch_size"] == 1:
+        if reason := no_positions(self, case):
+            return reason
+        if load_norm(case.text("norm")).uses_batch and case["batch_size"] == 1:
             problem = problem_of(self, case, "cpu")
             try:
                 with torch.no_grad():
@@ -181,14 +180,6 @@ class NormFit(Workload):
         yield self.measurement(case, seed, "train_mode_accuracy", found.train_mode, warnings=warnings)
         yield self.measurement(case, seed, "train_eval_gap", gap, warnings=warnings)
         yield self.measurement(case, seed, "train_eval_difference", abs(gap), warnings=warnings)
-
-
-def _has_positions(workload: Workload, case: Case) -> bool:
-    """Whether a model convolves, so that its features have positions."""
-    from torch.nn.modules.conv import _ConvNd
-
-    model = problem_of(workload, Case.of({**case, "norm": "none"}), "cpu").build(0)
-    return any(isinstance(module, _ConvNd) for module in model.modules())
 
 
 def _loss_curve(losses: Sequence[float]) -> Curve:

@@ -67,6 +67,7 @@ class Placement(Workload):
             "share of residual additions with an operand straight out of a norm",
             headline=False,
         ),
+        Metric("blocks", "block", "neutral", "exact", "residual blocks among the layers of depth", headline=False),
     )
     axes: ClassVar = (
         Axis("architecture", "model", ("plain", "residual_post"), ("plain",), registry=ARCHITECTURES),
@@ -105,6 +106,7 @@ class Placement(Workload):
             for norm in ("none", "layer")
             for position in ("before", "after")
         ]
+        found.append(Case.of({**base, "width": 65}))  # other draws of nearly the same net
         small = {"depth": 8, "width": 8, "batch_size": 32}
         for names, size in ((("residual", "residual_post"), {}), (("resnet", "resnet_post"), small)):
             found += [Case.of({**base, "architecture": name, **size}) for name in names]
@@ -117,7 +119,7 @@ class Placement(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions where a perceptron has none."""
         del device
-        return None if case["architecture"] in CONVOLUTIONAL else no_positions(case)
+        return no_positions(self, case)
 
     def applies(self, metric: str, case: Case) -> bool:
         """Leave the order out where a net has no additions."""
@@ -128,6 +130,7 @@ class Placement(Workload):
         import torch
 
         from ics_bench.probes.additions import additions, normalized_after, normalized_before
+        from ics_bench.subjects.model import residual_blocks
         from ics_bench.subjects.norm import load_norm
         from ics_bench.training import Observation, Recipe, Replica, Trainer
         from ics_bench.workloads._layer_kinds import kind_of
@@ -156,7 +159,9 @@ class Placement(Workload):
         for trajectory in trained:
             yield from self._report(case, trajectory, accuracy, warnings)
         norm_layer = load_norm(case.text("norm")).build
-        found = additions(problem.build(0).to(device), problem.x[:TRACED], kind_of(norm_layer))
+        model = problem.build(0).to(device)
+        yield self.measurement(case, None, "blocks", residual_blocks(model))
+        found = additions(model, problem.x[:TRACED], kind_of(norm_layer))
         if found:
             yield self.measurement(case, None, "normalized_after_addition", normalized_after(found))
             yield self.measurement(case, None, "normalized_before_addition", normalized_before(found))

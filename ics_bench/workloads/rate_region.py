@@ -18,7 +18,7 @@ STEP = 0.5
 """Decades between neighbouring rates."""
 
 RATES = tuple(10.0 ** (place * STEP) for place in range(-6, 3))
-"""Nine half-decade rates, .001 … 10; below, 200 steps are too few for any arm."""
+"""Nine half-decade rates, .001 … 10. Near .01, 200 steps become too few for any arm, so that they end every region."""
 
 INITS = ("normal-0.01", "default", "xavier", "he", "normal-0.5")
 """Standard deviations of .01 to .5 for 64 inputs, He's being .18."""
@@ -75,6 +75,10 @@ class RateRegion(Workload):
     }
     flush_denormal = True
 
+    def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
+        """At standard, other draws of nearly the same net, as a control."""
+        return (Case.of({**self.cases("quick")[0], "depth": 5, "width": 65}),) if profile == "standard" else ()
+
     def cost(self, case: Case) -> float:
         """Grow with depth; a norm costs about as much as its linear layer."""
         return case.integer("depth") * (5.0 if case["norm"] == "none" else 10.0)
@@ -82,7 +86,7 @@ class RateRegion(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        return no_positions(case)
+        return no_positions(self, case)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Train every rate and seed of one initializer together, initializer by initializer."""

@@ -31,16 +31,18 @@ IDLE = 1e-6
 
 EXTRA = (
     ("relu", "he", "none", IDLE),
-    ("relu", "he", "none", 0.03),
+    ("relu", "he", "none", 0.02),
     ("relu", "he", "none", 0.1),
     ("relu", "he", "none", 0.3),
-    ("relu", "he", "batch", 0.03),
+    ("relu", "he", "batch", 0.02),
+    ("relu", "he", "batch", 0.1),
     ("relu", "he", "batch", 0.3),
+    ("relu", "xavier", "none", 0.02),
     ("relu", "xavier", "none", 0.03),
-    ("relu", "xavier", "batch", 0.03),
+    ("relu", "xavier", "batch", 0.02),
     ("relu", "default", "none", 0.1),
-    ("tanh", "xavier", "none", 0.03),
-    ("tanh", "normal-0.4", "none", 0.03),
+    ("tanh", "xavier", "none", 0.02),
+    ("tanh", "normal-0.4", "none", 0.02),
     ("tanh", "normal-0.4", "none", 0.1),
     ("tanh", "normal-1", "none", IDLE),
     ("tanh", "normal-1", "none", 0.1),
@@ -151,7 +153,7 @@ class Saturation(Workload):
     def skip(self, case: Case, device: str) -> str | None:
         """Leave out norms that average over positions, which a perceptron has not."""
         del device
-        return no_positions(case)
+        return no_positions(self, case)
 
     def applies(self, metric: str, case: Case) -> bool:
         """Only bounded activations saturate, and only ReLU is zero on half of its inputs."""

@@ -64,6 +64,13 @@ class TransformerGradient(Workload):
     seeds: ClassVar[Mapping[Profile, int]] = {"quick": 1, "standard": 11, "full": 21}
     paired = ("architecture", "norm", "init")
 
+    def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
+        """Beyond the quick profile, the first net again with other draws, for which it takes another width."""
+        if profile == "quick":
+            return ()
+        first = self.cases("quick")[0]
+        return (Case.of({**first, "blocks": 48, "width": first.integer("width") + 4}),)
+
     def cost(self, case: Case) -> float:
         """Grow with depth."""
         return float(case.integer("blocks"))

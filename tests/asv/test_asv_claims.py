@@ -7,7 +7,8 @@ from test_asv_suite import BENCHMARKS, discover
 
 from ics_bench.asv import ClaimSuite
 from ics_bench.asv.claims import benchmark_name, follow, tasks_for, version_of_claim
-from ics_bench.claims import load_catalogue, select
+from ics_bench.claims import case_of, load_catalogue, select, tracked_arms
+from ics_bench.workloads import load_workload
 
 CATALOGUE = load_catalogue()
 CHEAP = select(CATALOGUE, ["init-1", "init-3", "init-4"])
@@ -63,7 +64,7 @@ def test_each_claim_becomes_a_finite_number():
         assert math.isfinite(value)
         assert value > 0
     assert outcome["values"]["init-1"] < 1  # within its tolerance
-    assert outcome["values"]["init-4"] < 1e-3  # refuted by many decades
+    assert outcome["values"]["init-4"] == pytest.approx(1 / 42, rel=0.05)  # refuted by 41 decades
 
 
 def test_a_case_that_cannot_be_measured_fails_its_claim_and_no_other(monkeypatch):
@@ -90,6 +91,30 @@ def test_a_claim_keeps_its_version_until_its_meaning_changes():
     assert version_of_claim(type(claim)(**{**vars(claim), "registered": "refuted"})) != version
     other = type(claim)(**{**vars(claim), "settings": claim.settings[1:2] and CHEAP[1].settings})
     assert version_of_claim(other) != version
+
+
+DEEPEST = {"depth": 20, "blocks": 50}
+"""What following a claim may take for each commit: 50 blocks are looked at, and not trained, at the start."""
+
+
+def test_no_commit_waits_for_nets_of_a_hundred_layers():
+    for claim in select(CATALOGUE, [c.id for c in CATALOGUE if c.tier == "full"]):
+        for arm in tracked_arms(claim).values():
+            assert all(arm.pins[key] <= most for key, most in DEEPEST.items() if key in arm.pins), claim.id
+            assert case_of(claim, arm, "quick").matches(**arm.pins)
+
+
+def test_timings_are_no_regression_within_the_noise_of_a_machine():
+    thresholds = json.loads((BENCHMARKS.parent / "asv.conf.json").read_text())["regressions_thresholds"]
+    for claim in CATALOGUE:
+        name = f"claims.Claims.{benchmark_name(claim)}"
+        threshold = max(value for pattern, value in thresholds.items() if re.match(pattern, name))
+        timed = {
+            load_workload(arm.workload).metric(metric).kind == "timing"
+            for role, arm in tracked_arms(claim).items()
+            for metric in claim.primary[0].rule.metrics_of(role)
+        }
+        assert threshold == (0.3 if any(timed) else 0.01), claim.id
 
 
 def test_a_suite_derived_from_another_follows_its_own_claims():

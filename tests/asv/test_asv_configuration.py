@@ -3,6 +3,8 @@ import re
 import tomllib
 from pathlib import Path
 
+from packaging.version import Version
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONFIGURATION = json.loads((ROOT / "asv.conf.json").read_text())  # strict JSON: without comments
@@ -43,11 +45,7 @@ def test_pinned_versions_satisfy_what_the_project_declares():
     pinned = pins()
     for requirement in declared:
         name, least = requirement.split(">=")
-        assert release(pinned[name]) >= release(least), requirement
-
-
-def release(version):
-    return tuple(int(part) for part in version.split("."))
+        assert Version(pinned[name]) >= Version(least), requirement
 
 
 def test_what_asv_writes_is_not_committed():

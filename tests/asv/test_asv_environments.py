@@ -62,7 +62,7 @@ def test_two_commits_are_measured_compared_and_published(ours):
 @pytest.mark.full
 def test_a_range_over_a_changed_declaration_is_refused_where_it_differs(ours):
     older = ours.git("rev-parse", "HEAD")
-    ours.replace("ics_bench/workloads/lr_ceiling.py", "version = 1", "version = 2")
+    ours.replace("ics_bench/workloads/lr_ceiling.py", "version = 2", "version = 3")
     newer = ours.commit()
     where = ("--machine", "here", "--bench", "LrCeiling.track")
     done = ours.asv("run", "--quick", "--show-stderr", *where, "HEAD~2..HEAD")

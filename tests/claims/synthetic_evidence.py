@@ -1,9 +1,14 @@
 """Measurements made up for the judge's tests, and the smallest catalogues that read them."""
 
+import numpy as np
+
 from ics_bench.claims import parse_catalogue
+from ics_bench.claims.evidence import Arm, Evidence
+from ics_bench.claims.rules import RULES
 from ics_bench.core import Case, Curve, Measurement
 
 SEEDS = range(11)
+WOBBLE = np.array([0.0, 0.3, -0.2, 0.1, -0.4, 0.25, -0.15, 0.35, -0.05, 0.2, -0.3])
 GRID = tuple(10.0 ** (half / 2) for half in range(-10, 3))
 
 HEAD = """
@@ -29,7 +34,8 @@ workload = "w"
 
 def claim(body, **fields):
     """One claim with ``body`` appended to its header."""
-    values = {"id": "c", "family": "theory", "tier": "standard", "seeds": 11, "least_seeds": 3, "rule": "within"}
+    least = 11 if fields.get("family") == "training" else 3
+    values = {"id": "c", "family": "theory", "tier": "standard", "seeds": 11, "least_seeds": least, "rule": "within"}
     (parsed,) = parse_catalogue(HEAD.format(**{**values, **fields}) + body)
     return parsed
 
@@ -52,3 +58,13 @@ def ceilings(case, succeeds, seeds=SEEDS, rates=GRID, question="trainable", repo
         curve = Curve(rates, row, "learning_rate")
         found.append(Measurement("w", name, seed, f"outcome_{question}", sum(row) / len(row), "1", curve))
     return found
+
+
+def find(rule, parameters, seeds=2, **arms):
+    """Judge arms given as values by seed."""
+    evidence, selected = [], {}
+    for role, values in arms.items():
+        name = role.replace("__", ".")
+        evidence += by_seed("m", values, arm=name)
+        selected[name] = Arm("w", Case.of(arm=name))
+    return RULES[rule](**{"metric": "m", **parameters}).find(Evidence(evidence, "standard"), selected, seeds)

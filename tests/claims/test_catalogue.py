@@ -9,7 +9,7 @@ from synthetic_evidence import HEAD, by_seed, claim
 
 import ics_bench.claims
 from ics_bench.claims import judge, judge_run, load_catalogue, parse_catalogue, requirements, select, training_claims
-from ics_bench.claims.catalogue_files import join_files
+from ics_bench.claims.catalogue_files import LEAST_TRAINING_SEEDS, join_files
 from ics_bench.claims.rules import RULES
 from ics_bench.core import UsageError
 from ics_bench.workloads import load_workload
@@ -32,6 +32,35 @@ def test_ships_with_the_package_in_the_order_of_its_files():
     names = [name for file in sorted(folder.glob("*.toml")) for name in ids_in(file.read_text())]
     assert [c.id for c in CATALOGUE] == names
     assert len(set(names)) == len(names) > 0
+
+
+PAGE = {
+    "Covariate shift": ("shift-1", "shift-2", "shift-3"),
+    "Internal covariate shift": ("ics-1", "ics-2", "ics-3", "ics-4", "ics-5", "ics-6", "ics-7", "ics-8"),
+    "Why deep networks were hard to train": (
+        *("lr-1", "lr-2", "lr-3", "lr-4", "lr-5", "lr-6"),
+        *("init-1", "init-2", "init-3", "init-4", "init-5", "init-6"),
+        *("sat-1", "sat-2", "sat-3"),
+    ),
+    "The mathematics": ("mom-1", "mom-2", "grad-1", "cond-1"),
+    "History": (*("era-2006", "era-2010", "era-2012", "era-2014", "era-2015a", "era-2015b", "era-2017", "era-0"),),
+    "The modern view": (
+        *("san-1", "san-2", "smooth-1", "smooth-2a", "smooth-2b", "smooth-2c", "smooth-3", "smooth-4"),
+        *("bn-1", "hess-1"),
+    ),
+    "Design advice": (
+        *("place-1", "place-2", "place-3", "place-4", "match-1", "match-2"),
+        *("land-1", "land-2", "cost-1", "deep-5"),
+    ),
+}
+"""The page's claims by section; what the catalogue adds to them bears ids of its own."""
+
+
+def test_none_of_the_pages_claims_is_missing_or_in_another_section():
+    section = {c.id: c.section for c in CATALOGUE}
+    assert {name: section.get(name) for names in PAGE.values() for name in names} == {
+        name: where for where, names in PAGE.items() for name in names
+    }
 
 
 def ids_in(text):
@@ -186,12 +215,18 @@ PARAMETERS = {
     "success": 'metric = "m"\nclaimed = "most"\nat_least = 1.0',
     "paired_range": 'metric = "m"\nbetter = "lower"\nlow = 2.0\nhigh = 3.0',
     "interaction": 'metric = "m"\nbetter = "lower"\nscale = "difference"\nsmallest_effect = 1.0',
+    "impossible": 'metric = "m"\nat_least = 1.0',
+    "rank_contest": (
+        'x_metric = "m"\nrival_metric = "r"\ny_metric = "k"\ndirection = "positive"\nrival_direction = "negative"'
+    ),
+    "paired_ceiling": 'question = "stable"\nsmallest_effect = 0.25',
     "rank_correlation": 'x_metric = "m"\ny_metric = "k"\ndirection = "positive"',
 }
 
 
 def roles_of(rule):
-    return RULES[rule].roles or tuple(f"{name}.{side}" for name in "abc" for side in "xy")
+    sides = ("x", "rival", "y") if rule == "rank_contest" else ("x", "y")
+    return RULES[rule].roles or tuple(f"{name}.{side}" for name in "abcd" for side in sides)
 
 
 def family_of_one(rule, family="theory"):
@@ -216,6 +251,15 @@ def test_only_rules_that_test_serve_the_training_family(rule):
     else:
         with pytest.raises(UsageError, match="needs rules that test"):
             family_of_one(rule, "training")
+
+
+def test_a_training_claim_is_judged_on_no_fewer_seeds_than_the_family_needs():
+    assert training_claims(CATALOGUE) * 2.0**-LEAST_TRAINING_SEEDS <= 0.05
+    body = f'[claim.parameters]\n{PARAMETERS["exceeds"]}\n[[claim.settings]]\nname = "a"\n'
+    assert claim(body, rule="exceeds", family="training", least_seeds=11).least_seeds == 11
+    with pytest.raises(UsageError, match="least_seeds=10 is too few for the training family"):
+        claim(body, rule="exceeds", family="training", least_seeds=10)
+    assert claim(body, rule="exceeds", family="theory", least_seeds=10).least_seeds == 10
 
 
 def test_the_smallest_catalogue_parses_and_judges():
@@ -260,6 +304,7 @@ def test_the_smallest_catalogue_parses_and_judges():
         ('name = "a"', 'name = "a"\nprimary = false', "no setting is primary"),
         ('name = "a"', 'name = "a"\narms = { left = {} }', "compares the arms subject, got left"),
         ("[[claim.settings]]", '[[claim.settings]]\nname = "a"\n[[claim.settings]]', "have one name"),
+        ("budget_seconds = 1", "budget_seconds = 1\ntracked = { amr = 1 }", "tracked: unknown field 'amr'"),
     ],
 )
 def test_a_catalogue_that_could_not_be_judged_is_refused(old, new, message):
@@ -280,6 +325,9 @@ def test_duplicate_ids_are_refused():
     ("rule", "parameters", "message"),
     [
         ("paired_effect", 'metric="m"\nbetter="smaller"\nscale="difference"\nsmallest_effect=1', "better='smaller'"),
+        ("paired_effect", f'{PARAMETERS["paired_effect"]}\nclaimed="no"', "claimed='no'"),
+        ("interaction", f'{PARAMETERS["interaction"]}\nclaimed="no"', "claimed='no'"),
+        ("impossible", 'metric="m"\nat_least=nan', "at_least=nan"),
         ("paired_effect", 'metric="m"\nbetter="lower"\nscale="ratio"\nsmallest_effect=1', "scale='ratio'"),
         ("paired_effect", 'metric="m"\nbetter="lower"\nscale="difference"\nsmallest_effect=-1', "smallest_effect=-1"),
         ("equivalent", 'metric="m"\nbetter="lower"\nscale="difference"\nmargin=0', "margin=0"),
@@ -298,6 +346,11 @@ def test_duplicate_ids_are_refused():
         ("success", 'metric="m"\nclaimed="most"\nat_least=nan', "NaN"),
         ("paired_range", 'metric="m"\nbetter="lower"\nlow=3\nhigh=2', "low=3, high=2"),
         ("paired_range", 'metric="m"\nbetter="lower"\nlow=0\nhigh=2', "0 < low < high"),
+        ("paired_range", 'metric="m"\nbetter="lower"\nlow=2\nbudget=0', "budget=0"),
+        ("paired_range", 'metric="m"\nbetter="higher"\nlow=2\nbudget=9', "budget=9"),
+        ("paired_ceiling", 'question="usable"\nsmallest_effect=0.25', "question='usable'"),
+        ("printed_ceiling", "printed=0.1\nfeasible_from=-1.0", "feasible_from=-1"),
+        ("rank_correlation", 'x_metric="m"\ny_metric="k"\ndirection="positive"\npermutations=5', "permutations=5"),
         ("interaction", 'metric="m"\nbetter="less"\nscale="difference"\nsmallest_effect=1', "better='less'"),
         ("rank_correlation", 'x_metric="m"\ny_metric="k"\ndirection="up"', "direction='up'"),
         ("rank_correlation", 'x_metric="m"\ny_metric="k"\ndirection="positive"\nsmallest=1.5', "smallest=1.5"),
@@ -318,7 +371,7 @@ def test_parameters_out_of_range_are_refused(rule, parameters, message):
     [
         (("a.x", "a.y", "b.x", "b.y", "c.x"), "without a partner: c.x"),
         (("a.x", "a.y", "b.x", "b.y", "c.x", "c.y", "d"), "without a partner: d"),
-        (("a.x", "a.y", "b.x", "b.y"), "at least 3 pairs of arms, got 2"),
+        (("a.x", "a.y", "b.x", "b.y"), "at least 4 settings, got 2"),
     ],
 )
 def test_arms_of_a_rank_correlation_come_in_pairs(names, message):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_evidence import by_seed, claim
+from synthetic_evidence import WOBBLE, claim, find
 
 from ics_bench.claims import judge
 from ics_bench.claims.evidence import Arm, Evidence
@@ -15,18 +15,7 @@ from ics_bench.claims.rules import RULES
 from ics_bench.core import Case, Measurement
 
 INF, NAN = math.inf, math.nan
-SEEDS = 11
-WOBBLE = np.array([0.0, 0.3, -0.2, 0.1, -0.4, 0.25, -0.15, 0.35, -0.05, 0.2, -0.3])
-
-
-def find(rule, parameters, seeds=2, **arms):
-    """Judge arms given as values by seed; an arm may come as (workload, metric, values)."""
-    evidence, selected = [], {}
-    for role, values in arms.items():
-        name = role.replace("__", ".")
-        evidence += by_seed("m", values, arm=name)
-        selected[name] = Arm("w", Case.of(arm=name))
-    return RULES[rule](**{"metric": "m", **parameters}).find(Evidence(evidence, "standard"), selected, seeds)
+SEEDS = len(WOBBLE)
 
 
 ABOVE = {"bound": 1.0, "direction": "above"}
@@ -230,6 +219,7 @@ def test_rank_correlation_over_settings_of_two_workloads():
     rising = correlate({}, RISING, np.exp(RISING))
     assert (rising.verdict, rising.effect, rising.n, rising.unit) == ("supported", 1.0, SEEDS, "correlation")
     assert rising.p == 2.0**-SEEDS
+    assert any("as much in 0.8" in text for text in rising.warnings)  # one of the 120 orders of five settings
     assert rising.target == "a positive correlation over 5 settings"
     assert correlate({"direction": "negative"}, RISING, np.exp(RISING)).verdict == "refuted"
     assert correlate({"direction": "negative"}, RISING, -RISING).effect == 1.0
@@ -238,7 +228,7 @@ def test_rank_correlation_over_settings_of_two_workloads():
 def test_a_correlation_that_is_too_small_to_matter_is_ruled_out():
     y = RISING[[1, 0, 3, 4, 2]]  # rho = 0.6
     assert correlate({}, RISING, y).effect == pytest.approx(0.6, abs=0.02)
-    assert correlate({"smallest": 0.3}, RISING, y).verdict == "supported"
+    assert correlate({"smallest": 0.3}, RISING, y).verdict == "inconclusive"  # as much in one deal of six
     assert correlate({"smallest": 0.8}, RISING, y).verdict == "refuted"
 
 
@@ -260,7 +250,7 @@ def test_a_diverged_seed_takes_an_end_of_the_ranks(worst, effect):
 def test_without_variation_there_is_no_correlation():
     finding = correlate({}, RISING, np.ones((5, SEEDS)))
     assert (finding.verdict, finding.effect) == ("inconclusive", 0.0)
-    assert "on 11 of 11 seeds" in finding.warnings[0]
+    assert any("on 11 of 11 seeds" in text for text in finding.warnings)
     assert correlate({"smallest": 0.2}, RISING, np.ones((5, SEEDS))).verdict == "refuted"
 
 

@@ -145,7 +145,9 @@ def test_what_is_followed_by_rule():
     assert shortfall("within", 3.0, at_most=1.5) == pytest.approx(2.0)
     assert shortfall("within", 0.0, at_most=1e-12) == LEAST
     assert shortfall("within", -0.75, at_least=0.0) == pytest.approx(2.0)
-    assert shortfall("printed_number", -2.0, printed=1.0, relative_tolerance=0.0) == pytest.approx(100.0)
+    assert shortfall("printed_number", -2.0, printed=1.0, relative_tolerance=0.0) == pytest.approx(3.0)
+    far = [shortfall("printed_number", -decades, printed=1.0, relative_tolerance=0.0) for decades in (40.0, 41.0)]
+    assert 1 < far[0] < far[1] < MOST
     assert shortfall("equivalent", 0.02, better="lower", scale="difference", margin=0.04) == pytest.approx(0.5)
     ends = {"better": "lower", "low": 10.0, "high": 1000.0}
     assert shortfall("paired_range", 2.0, "decades", **ends) == 0.01
@@ -160,6 +162,7 @@ EVERY = {
     "within": {"expected": 2.0, "relative_tolerance": 0.1},
     "printed_number": {"printed": 1.0, "relative_tolerance": 0.0},
     "equivalent": {"better": "lower", "scale": "difference", "margin": 0.04},
+    "impossible": {"at_least": 1.0},
     "paired_range": {"better": "lower", "low": 10.0, "high": 1000.0},
 }
 
@@ -188,7 +191,17 @@ def test_a_claim_registered_as_refuted_is_followed_the_other_way():
     assert tracked_value(entry, evidence, 2) == pytest.approx(0.5)
     fields = {**vars(entry), "registered": "refuted"}
     assert tracked_value(type(entry)(**fields), evidence, 2) == pytest.approx(2.0)
-    assert [arm.pins["arm"] for arm in tracked_arms(entry)] == ["a"]
+    assert {role: arm.pins["arm"] for role, arm in tracked_arms(entry).items()} == {"subject": "a"}
+
+
+def test_a_claim_is_followed_on_a_smaller_case_where_it_says_so():
+    entry = theory("p", "a")
+    smaller = type(entry)(**{**vars(entry), "tracked": Case.of(arm="b", depth=3)})
+    assert tracked_arms(smaller)["subject"].pins == Case.of(arm="b")
+    evidence = Evidence(rates([2.1, 2.1], "a") + rates([2.2, 2.2], "b"), "standard")
+    assert tracked_value(entry, evidence, 2) == pytest.approx(0.5)
+    assert tracked_value(smaller, evidence, 2) == pytest.approx(1.0)
+    assert smaller.primary[0].arms["subject"].pins == Case.of(arm="a")  # it is judged by what it was registered with
 
 
 def test_what_has_no_effect_is_not_followed():

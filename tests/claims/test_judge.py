@@ -214,7 +214,7 @@ def test_replicas_that_never_arrive_count_as_failures():
 
 
 def test_arms_on_different_seeds_do_not_pair():
-    evidence = by_seed("steps", WIDE, norm="batch") + by_seed("steps", WIDE, norm="none")[1:]
+    evidence = by_seed("steps", WIDE, norm="batch") + by_seed("steps", [*WIDE, 150], norm="none")[1:]
     body = PAIRED.format(summary="median")
     judgement = judge(claim(body, rule="paired_effect", family="training"), evidence, "standard")
     assert any("different seeds" in text for text in judgement.warnings)
@@ -235,7 +235,7 @@ def test_equivalence(shift, spread, verdict):
 @pytest.mark.parametrize(("seeds", "verdict"), [(5, "inconclusive"), (6, "refuted")])
 def test_difference_beyond_the_margin_is_looked_for_on_both_sides(seeds, verdict):
     evidence = by_seed("accuracy", [0.9] * seeds, norm="batch") + by_seed("accuracy", [0.5] * seeds, norm="none")
-    rule = claim(EQUIVALENT, rule="equivalent", family="training")
+    rule = claim(EQUIVALENT, rule="equivalent")
     assert judge(rule, evidence, "standard").verdict == verdict  # twice 2^-5 is more than 5 %
 
 

@@ -66,7 +66,6 @@ def rate(printed, evidence, least_seeds=5, resamples=9999):
     rule = claim(
         RATE.format(printed=printed, resamples=resamples),
         rule="printed_ceiling",
-        family="training",
         least_seeds=least_seeds,
     )
     return judge(rule, evidence, "standard")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ics_bench.probes.additions import Addition, additions, normalized_after, normalized_before
+from ics_bench.probes.additions import OTHER, Addition, additions, normalized_after, normalized_before
 from ics_bench.subjects import ARCHITECTURES, INITIALIZERS
 from ics_bench.subjects.norm import load_norm
 from ics_bench.workloads._layer_kinds import kind_of
@@ -74,6 +74,12 @@ def test_in_place_addition_is_seen():
 
     (found,) = traced(order)
     assert found == Addition(("linear", ""), ("norm",))
+
+
+@pytest.mark.parametrize("gain", [2.0, torch.tensor(2.0), torch.full((4,), 2.0)], ids=["number", "scalar", "vector"])
+def test_what_a_function_outside_of_any_layer_made_passes_for_no_kind(gain):
+    (found,) = traced(lambda net, x: net.norm(net.linear(x) * gain + x))
+    assert found == Addition((OTHER, ""), ("norm",))
 
 
 def test_a_view_passes_for_what_it_views():

@@ -93,6 +93,13 @@ def test_blocks_are_the_weight_matrices():
     assert weight_blocks(tuple(model.parameters())) == ((0,), (4,), (6,))
 
 
+def test_a_weight_norms_gains_are_no_matrix():
+    layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(3, 4))
+    parameters = dict(layer.named_parameters())
+    (block,) = weight_blocks(tuple(parameters.values()))
+    assert [list(parameters)[place] for place in block] == ["parametrizations.weight.original1"]
+
+
 def test_a_flat_surface_has_no_share():
     at = (torch.ones(2, 2), torch.ones(2, 2))
     found = exact_coupling(hessian_product(lambda w: w[0].sum() + w[1].sum(), at), at, weight_blocks(at))

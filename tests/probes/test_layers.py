@@ -7,6 +7,7 @@ from torch import nn
 from ics_bench.probes.layers import layers_of, signals
 from ics_bench.subjects.initializers import he
 from ics_bench.subjects.mlp import MLP
+from ics_bench.subjects.model import build_model
 from ics_bench.subjects.norm import load_norm
 
 
@@ -28,6 +29,44 @@ def test_layers_split_the_parameters_and_start_with_their_weight(norm, residual)
     for layer in layers:
         assert layer.weight == layer.parameters[0]
         assert isinstance(model.get_submodule(layer.module), nn.Linear)
+
+
+@pytest.mark.parametrize("norm", ["weight_norm", "spectral", "weight_standardization"])
+def test_the_weight_under_a_norm_of_weights_is_the_parameter_of_its_shape(norm):
+    model = build_model(
+        "plain",
+        in_features=6,
+        num_classes=3,
+        depth=4,
+        width=8,
+        norm_layer=load_norm(norm).build,
+        initialize=he,
+        generator=torch.Generator().manual_seed(0),
+    )
+    parameters = dict(model.named_parameters())
+    for layer in layers_of(model):
+        assert parameters[layer.weight].shape == model.get_submodule(layer.module).weight.shape
+        assert "parametrizations" in layer.weight or layer.module == "head"
+
+
+@pytest.mark.parametrize("placement", ["pre", "sandwich", "post"])
+def test_a_transformers_norms_belong_to_the_matrix_that_computes_before_them(placement):
+    model = build_model(
+        f"transformer_{placement}",
+        in_features=4,
+        num_classes=5,
+        depth=6,
+        width=8,
+        norm_layer=load_norm("layer").build,
+        initialize=he,
+        generator=torch.Generator().manual_seed(0),
+    )
+    modules = [module for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.LayerNorm)]
+    called = []
+    for module in modules:
+        module.register_forward_hook(lambda module, *_: called.append(module))
+    model(torch.randint(0, 5, (2, 4)))
+    assert modules == called
 
 
 def test_gain_and_offset_belong_to_the_matrix_before_them():

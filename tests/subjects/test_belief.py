@@ -69,6 +69,12 @@ def test_a_greedy_step_trains_its_machine_alone():
     assert step(torch.randn(7, 64)).shape == (7,)
 
 
+def test_a_greedy_step_leaves_the_net_that_it_reads_to_be_trained_later():
+    model = net()
+    GreedyStep(model.hidden[:2], model.machine(2))
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
 def test_layers_become_what_their_machines_infer():
     model = net()
     machine = model.machine(1)

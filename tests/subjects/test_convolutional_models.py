@@ -157,6 +157,8 @@ def test_alexnet_normalizes_responses_as_in_the_paper():
 def test_alexnet_options_switch_its_parts():
     assert len(layers(build("alexnet", 8), nn.Dropout)) == 2
     assert not layers(build("alexnet", 8, dropout=0.0), nn.Dropout)
+    dense = list(build("alexnet", 8))[-7:]
+    assert [type(module).__name__ for module in dense] == [*["Linear", "ReLU", "Dropout"] * 2, "Linear"]
     assert not layers(build("alexnet", 8, response_norm=False), nn.LocalResponseNorm)
     assert layers(build("alexnet", 8, activation="tanh"), nn.Tanh)
     assert not layers(build("alexnet", 8, activation="tanh"), nn.ReLU)

@@ -9,7 +9,9 @@ from torch import nn
 
 from ics_bench.core import UsageError
 from ics_bench.subjects import ARCHITECTURES
-from ics_bench.subjects.model import build_model, ignored_options
+from ics_bench.subjects.initializers import he
+from ics_bench.subjects.model import build_model, ignored_options, residual_blocks
+from ics_bench.subjects.norm import load_norm
 
 OPTIONS = {"in_features": 6, "num_classes": 3, "depth": 4, "width": 8, "generator": torch.Generator()}
 
@@ -64,3 +66,24 @@ def test_a_factory_that_does_not_tell_its_parameters_is_refused(monkeypatch):
         ignored_options("mine", OPTIONS)
     with pytest.raises(UsageError, match="expected a factory"):
         ignored_options("number", OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("model", "depth", "blocks"),
+    [
+        ("plain", 6, 0),
+        ("residual", 6, 4),
+        ("residual_post", 6, 4),
+        ("residual_skipinit", 6, 4),
+        ("residual_fixup", 6, 2),
+        ("resnet", 8, 3),
+        ("resnet_post", 8, 3),
+        ("resnet_plain", 8, 0),
+        ("resnet", 152, 50),
+        ("transformer_pre", 10, 2),
+    ],
+)
+def test_residual_blocks_are_those_of_the_depths_formula(model, depth, blocks):
+    options = {"in_features": 64, "num_classes": 10, "depth": depth, "width": 8, "norm_layer": load_norm("batch").build}
+    built = build_model(model, **options, initialize=he, generator=torch.Generator().manual_seed(0))
+    assert residual_blocks(built) == blocks

@@ -123,22 +123,20 @@ def test_outcomes_are_complete_from_the_ceiling_up():
     assert search.tested("trainable")[0] <= 1.0
 
 
-@given(
-    st.lists(st.sampled_from([10, 20, 30, 40, math.inf]), min_size=13 * 3, max_size=13 * 3),
-)
-def test_best_rate_is_the_one_with_the_fewest_median_steps(reached):
+@given(st.integers(1, 6), st.data())
+def test_best_rate_is_the_one_with_the_fewest_median_steps(seeds, data):
     fates_by_replica = {
-        Replica(rate, seed): (reached[place * 3 + seed], math.inf)
-        for place, rate in enumerate(GRID)
-        for seed in range(3)
+        Replica(rate, seed): (data.draw(st.sampled_from([10, 20, 30, 40, math.inf])), math.inf)
+        for rate in GRID
+        for seed in range(seeds)
     }
     medians = {
-        rate: statistics.median(
-            t.reached_at for t in Fates(fates_by_replica).train([Replica(rate, seed) for seed in range(3)])
+        rate: statistics.median_low(
+            t.reached_at for t in Fates(fates_by_replica).train([Replica(rate, seed) for seed in range(seeds)])
         )
         for rate in GRID
     }
-    best = best_rate(Fates(fates_by_replica).train, range(3), STEPS, EVERY, GRID)
+    best = best_rate(Fates(fates_by_replica).train, range(seeds), STEPS, EVERY, GRID)
     if min(medians.values()) == math.inf:
         assert best == 0
     else:
@@ -157,3 +155,60 @@ def test_bad_grids_and_seeds_are_refused():
         CeilingSearch(lambda *_: [], (), STEPS)
     with pytest.raises(ValueError, match="ascending"):
         CeilingSearch(lambda *_: [], (0,), STEPS, grid=(1.0, 0.1))
+
+
+@given(st.integers(1, 4).flatmap(lambda n: st.tuples(st.just(n), st.lists(fates, min_size=13 * n, max_size=13 * n))))
+def test_a_seeds_own_bracket_is_that_of_training_it_at_every_rate(drawn):
+    count, draws = drawn
+    seeds = tuple(range(count))
+    fates_by_replica = table(draws, seeds)
+    search = CeilingSearch(Fates(fates_by_replica).train, seeds, STEPS)
+    search.run(bisections=0)
+    own = search.run_own(bisections=0)
+    for question in ("stable", "trainable"):
+        for seed in seeds:
+            alone = {replica: fate for replica, fate in fates_by_replica.items() if replica.seed == seed}
+            highest = brute_force(alone, [seed], question)
+            assert own[question][seed].low == highest
+            place = GRID.index(highest) + 1 if highest else 0
+            assert own[question][seed].high == (GRID[place] if place < len(GRID) else math.inf)
+
+
+def test_a_seed_that_the_majority_outvotes_is_followed_down_and_bisected():
+    edges = (3.0, 2.0, 2.0, 0.004)
+
+    class Edges:
+        def __getitem__(self, replica):
+            return (10, math.inf) if replica.learning_rate <= edges[replica.seed] else (math.inf, 1)
+
+    search = CeilingSearch(Fates(Edges()).train, range(4), STEPS)
+    search.run()
+    for own in search.run_own().values():
+        for seed, edge in enumerate(edges):
+            assert own[seed].low <= edge < own[seed].high == pytest.approx(own[seed].low * 10 ** (0.5 / 8))
+
+
+def test_own_ceilings_at_the_ends_of_the_grid_are_bounds():
+    class Ends:
+        def __getitem__(self, replica):
+            return (10, math.inf) if replica.seed == 0 else (math.inf, 1)
+
+    search = CeilingSearch(Fates(Ends()).train, range(3), STEPS)
+    search.run()
+    own = search.run_own()["trainable"]
+    assert (own[0].low, own[0].high) == (GRID[-1], math.inf)
+    assert (own[1].low, own[1].high) == (0.0, GRID[0])
+
+
+def test_own_ceilings_leave_the_majoritys_as_they_were():
+    class Mixed:
+        def __getitem__(self, replica):
+            return (10, math.inf) if replica.learning_rate <= (1.0, 1.0, 0.01)[replica.seed] else (math.inf, 1)
+
+    search = CeilingSearch(Fates(Mixed()).train, range(3), STEPS)
+    before = search.run()
+    tested = search.tested("trainable")
+    outcomes = [search.outcomes(rate, "trainable") for rate in tested]
+    search.run_own()
+    assert before["trainable"].value == pytest.approx(1.0)
+    assert [search.outcomes(rate, "trainable") for rate in tested] == outcomes

@@ -1,5 +1,6 @@
 """Second derivatives of real nets in training, against explicit Hessians."""
 
+import functools
 import math
 
 import pytest
@@ -9,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from ics_bench.core import Case
 from ics_bench.training import Recipe
 from ics_bench.training.train import data_order
+from ics_bench.workloads import _curvature_looks
 from ics_bench.workloads._descent import BATCH_SIZE, Descent
 from ics_bench.workloads._problem import problem_of
 from ics_bench.workloads.curvature import LATE, WORKLOAD
@@ -97,3 +99,11 @@ def test_batch_norm_nets_have_the_same_blocks():
     found = measure(norm="batch")
     assert 0 < found["initial_gauss_newton_coupling", 1000].value < 1
     assert found["matched_lambda_1", 1000].value > 0
+
+
+def test_eigenvalues_that_are_not_known_well_enough_say_so(measured, monkeypatch):
+    assert not any("products" in text for m in measured.values() for text in m.warnings)
+    few = functools.partial(_curvature_looks.top_eigenvalues, max_iterations=_curvature_looks.EIGENVALUES + 1)
+    monkeypatch.setattr(_curvature_looks, "top_eigenvalues", few)
+    warned = measure(norm="none")
+    assert all(any("not to 0.001, after 11 products" in text for text in m.warnings) for m in warned.values())

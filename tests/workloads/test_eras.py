@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -12,9 +13,9 @@ from ics_bench.subjects.model import build_model
 from ics_bench.training import Recipe, Trajectory
 from ics_bench.training.train import data_order
 from ics_bench.workloads import eras
-from ics_bench.workloads._eras_start import Pretraining, flops_per_step, pretrain_greedily
+from ics_bench.workloads._eras_start import Pretraining, flops_per_step, pretrain_greedily, relative_gradients
 from ics_bench.workloads._eras_systems import BOTTLENECKS, SYSTEMS, VGG_DEPTHS
-from ics_bench.workloads._eras_tuning import tune
+from ics_bench.workloads._eras_tuning import outcomes_of, tune
 from ics_bench.workloads.eras import BATCH_SIZE, CHECK_EVERY, SPACING, STEPS, TARGET, WORKLOAD
 
 SEEDS = range(1000, 1002)
@@ -108,6 +109,7 @@ def test_pretraining_looks_at_no_label_and_lets_the_signal_through():
     trained = pretrain_greedily(problem, SEEDS, settings)[1000]
     blind = pretrain_greedily(replace(problem, y=torch.zeros_like(problem.y)), SEEDS, settings)[1000]
     drawn = problem.build(1000)
+    assert all(parameter.requires_grad for parameter in trained.parameters())
     assert all(torch.equal(a, b) for a, b in zip(trained.parameters(), blind.parameters(), strict=True))
     assert torch.equal(trained.head.weight, drawn.head.weight)
     for place in (0, 1):
@@ -138,6 +140,21 @@ def test_matrix_products_are_counted_as_by_hand():
     forward = sum(a * b for a, b in sizes)
     expected = 2 * BATCH_SIZE * (3 * forward - 64 * 64)
     assert flops_per_step(WORKLOAD.drawn(case(), "cpu"), BATCH_SIZE, 0) == expected
+
+
+def test_relative_gradients_are_those_of_autograd_and_tell_recipes_apart():
+    problem = WORKLOAD.drawn(case(depth=4), "cpu")
+    model = problem.build(7).double()
+    torch.nn.functional.cross_entropy(model(problem.x[:BATCH_SIZE].double()), problem.y[:BATCH_SIZE]).backward()
+    expected = [float(p.grad.norm() / p.detach().norm()) for p in model.parameters() if p.dim() == 2]
+    assert relative_gradients(problem, BATCH_SIZE, 7) == pytest.approx(expected, rel=1e-9)
+
+    def typical(system, depth):
+        return statistics.median(relative_gradients(WORKLOAD.drawn(case(system, depth), "cpu"), BATCH_SIZE, 7))
+
+    assert typical("residual_none", 52) > 1e5 * typical("residual_none", 8)  # each branch doubles the second moment
+    assert typical("residual_batch", 52) < 1
+    assert typical("residual_skipinit", 52) == 0  # nothing reaches a branch whose gain is 0
 
 
 def test_systems_of_one_family_draw_the_same_weights_and_order():
@@ -188,11 +205,22 @@ def test_convolutions_are_skipped_on_sequences():
     assert WORKLOAD.skip(case(data="mnist1d"), "cpu") is None
 
 
+@pytest.mark.parametrize(("best", "warned"), [(0.01, "lowest"), (0.1, None), (1.0, "highest")])
+def test_a_best_rate_at_the_end_of_the_grid_is_warned_of(best, warned):
+    rates = (0.01, 0.1, 1.0)
+    trainer = FakeTrainer({rate: ([30 if rate == best else 50] * 9, 1.0) for rate in rates})
+    found = outcomes_of(trainer, (0, 1), (-1, -2, -3), rates, every=False)
+    assert found.rate == best
+    assert [text for text in found.warnings if "of the grid" in text] == (
+        [f"the best rate, {best:g}, is the {warned} of the grid: a better one may lie beyond"] if warned else []
+    )
+
+
 class FakeTrainer:
     """Knows how many steps every rate takes, and its last loss."""
 
     def __init__(self, outcomes):
-        self.outcomes, self.recipe = outcomes, Recipe(steps=100)
+        self.outcomes, self.recipe, self.warnings = outcomes, Recipe(steps=100), ()
 
     def train(self, replicas, needed=None):
         return [

@@ -148,3 +148,8 @@ def test_arms_share_weights_and_order_and_nets_of_other_widths_do_not():
 
 def test_instance_norm_is_skipped_with_its_reason():
     assert "averages over positions" in WORKLOAD.skip(case(norm="instance"), "cpu")
+
+
+def test_what_the_trainer_warns_of_comes_with_every_number():
+    found = measure(norm="noisy_batch")
+    assert all(any("one replica at a time" in text for text in m.warnings) for ms in found.values() for m in ms)

@@ -9,7 +9,7 @@ import torch
 import ics_bench
 from ics_bench.core import Case
 from ics_bench.training.ceilings import GRID
-from ics_bench.workloads.lr_ceiling import BATCH_SIZE, CHECK_EVERY, STEPS, TARGET, WORKLOAD
+from ics_bench.workloads.lr_ceiling import BATCH_SIZE, CHECK_EVERY, FEASIBLE_FROM, STEPS, TARGET, WORKLOAD
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +86,19 @@ def test_every_declared_metric_is_yielded_with_its_unit(measured):
         assert sorted(m.seed for m in by_metric(measurements, "steps_to_target")) == [0, 1, 2]
 
 
+def test_a_seeds_own_bracket_holds_its_own_ceiling(measured):
+    """One ordinary run a grid step below the bracket succeeds; what was tested for all agrees."""
+    problem = WORKLOAD.problem(case(depth=3, norm="none"), "cpu")
+    for place, question in enumerate(("stable", "trainable")):
+        low, high = (by_metric(measured["none"], f"own_{question}_{end}") for end in ("ceiling", "bound"))
+        outcomes = by_metric(measured["none"], f"outcome_{question}")
+        for ceiling, bound, tested in zip(low, high, outcomes, strict=True):
+            assert bound.value == pytest.approx(ceiling.value * 10 ** (0.5 / 8))
+            on_grid = [rate for rate, won in zip(tested.curve.x, tested.curve.y, strict=True) if won and rate in GRID]
+            assert max(on_grid, default=0.0) <= ceiling.value < max(on_grid, default=ceiling.value) * 10**0.5
+        assert train_to_the_end(problem, low[0].value / 10**0.5, 0)[place]
+
+
 def test_best_rate_is_on_the_grid_and_its_losses_fall(measured):
     (best,) = by_metric(measured["batch"], "best_learning_rate")
     assert best.value in GRID
@@ -116,6 +129,8 @@ def test_an_arm_that_never_trains_says_so():
     (ceiling,) = by_metric(measurements, "trainable_ceiling")
     assert ceiling.value == 0
     assert any("no rate" in text for text in ceiling.warnings)
+    assert {m.value for m in by_metric(measurements, "own_trainable_ceiling")} == {0}
+    assert {m.value for m in by_metric(measurements, "own_trainable_bound")} == {FEASIBLE_FROM}
     assert [m.value for m in by_metric(measurements, "steps_to_target")] == [math.inf, math.inf]
 
 

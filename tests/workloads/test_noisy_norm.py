@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ics_bench.core import Case
+from ics_bench.probes import layers
 from ics_bench.workloads.noisy_norm import STARTS, STEPS, WORKLOAD
 
 
@@ -53,6 +54,15 @@ def test_accuracy_with_and_without_noise_are_two_things(measured):
 
 def test_same_seeds_give_the_same_bits(measured):
     assert measure(norm="noisy_batch") == measured["noisy_batch"]
+
+
+def test_each_seed_draws_noise_of_its_own(monkeypatch):
+    drawn = []
+    real = layers.signals
+    monkeypatch.setattr(layers, "signals", lambda module, x, seed: drawn.append(seed) or real(module, x, seed))
+    measure(norm="noisy_batch")
+    assert len(drawn) > 4
+    assert len(set(drawn)) == len(drawn)
 
 
 def test_training_goes_on_after_the_target(measured):

@@ -1,5 +1,6 @@
 """The time that a norm adds: what is timed, and that two equal nets take as long."""
 
+import dataclasses
 import itertools
 import statistics
 
@@ -11,7 +12,6 @@ from ics_bench.core import Case
 from ics_bench.kernels.clock import Samples
 from ics_bench.kernels.machine import Load
 from ics_bench.subjects import NORMS
-from ics_bench.training.stack import Stack
 from ics_bench.workloads import _step_time
 from ics_bench.workloads.norm_cost import WORKLOAD
 
@@ -62,7 +62,7 @@ def recorded(monkeypatch):
     """Run the arms a few times in place of the clock, and count the steps of each stack."""
     counted = {}
 
-    def run(arms, order):
+    def run(arms, order, budget_seconds):
         with Load() as load:
             pass
         for calls, number in zip(arms.values(), itertools.count(), strict=False):
@@ -83,30 +83,62 @@ def test_ratios_pair_the_rounds_and_times_are_per_step(recorded):
 
 
 def test_a_step_trains_the_net_by_its_rate(recorded, monkeypatch):
-    """The weights after one step are those of an ordinary step of SGD on the same batch."""
-    stacks, batches = [], []
-    original = Stack.losses_and_gradients
+    """Each arm takes one ordinary step of SGD, from the same weights on the same batch."""
+    nets, batches = [], []
+    original = _step_time.problem_of
 
-    def watch(self, x, y):
-        if self not in stacks:
-            stacks.append(self)
-            batches.append((x, y, {k: v.clone() for k, v in self.parameters.items()}))
-        return original(self, x, y)
+    def watch(workload, arm, device):
+        problem = original(workload, arm, device)
 
-    monkeypatch.setattr(Stack, "losses_and_gradients", watch)
+        def build(seed):
+            nets.append(problem.build(seed))
+            nets[-1].register_forward_pre_hook(lambda net, inputs: batches.append(inputs[0].clone()))
+            return nets[-1]
+
+        return dataclasses.replace(problem, build=build)
+
+    monkeypatch.setattr(_step_time, "problem_of", watch)
     by_metric(norm="batch", width=256)
-    assert len(stacks) == 2
-    (x, y, before), after = batches[0], stacks[0].parameters
-    from ics_bench.workloads._problem import problem_of
+    assert len(nets) == len(batches) == 2
+    assert torch.equal(*batches), "both arms see one batch"
+    problem = original(WORKLOAD, case(norm="batch", width=256), "cpu")
+    place = [int((problem.x == sample).all(1).nonzero()[0]) for sample in batches[0]]
+    for trained, norm in zip(nets, ("batch", "none"), strict=True):
+        net = original(WORKLOAD, case(norm=norm, width=256), "cpu").build(0)
+        nn.functional.cross_entropy(net(batches[0]), problem.y[place]).backward()
+        for name, parameter in net.named_parameters():
+            expected = parameter.detach() - 1e-4 * parameter.grad
+            torch.testing.assert_close(dict(trained.named_parameters())[name].detach(), expected)
 
-    net = problem_of(WORKLOAD, case(norm="batch", width=256), "cpu").build(0)
-    nn.functional.cross_entropy(net(x[0]), y[0]).backward()
-    for name, parameter in net.named_parameters():
-        torch.testing.assert_close(before[name][0], parameter.detach())
-        torch.testing.assert_close(after[name][0].detach(), parameter.detach() - 1e-4 * parameter.grad)
-    assert torch.equal(batches[1][0], x), "both arms see one batch"
-    for name, value in batches[1][2].items():
-        torch.testing.assert_close(value, before[name], msg="both arms start from the same weights")
+
+class Copied(nn.Module):
+    """As cheap as the identity, with buffers that some other clock might copy."""
+
+    def __init__(self, num_features):
+        super().__init__()
+        self.register_buffer("large", torch.zeros(num_features, 4096))
+
+    def forward(self, x):
+        return x
+
+
+def test_the_clock_does_not_charge_a_net_for_its_buffers():
+    assert by_metric(norm=NORMS.add(Copied), width=64)["cost_ratio"].value < 1.5
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adam-0.98"])
+def test_every_optimizer_moves_the_weights(recorded, monkeypatch, optimizer):
+    nets = []
+    original = _step_time.problem_of
+
+    def watch(workload, arm, device):
+        problem = original(workload, arm, device)
+        return dataclasses.replace(problem, build=lambda seed: nets.append(problem.build(seed)) or nets[-1])
+
+    monkeypatch.setattr(_step_time, "problem_of", watch)
+    by_metric(norm="batch", optimizer=optimizer)
+    fresh = original(WORKLOAD, case(norm="batch", optimizer=optimizer), "cpu").build(0)
+    assert not torch.equal(nets[0].head.weight, fresh.head.weight)
 
 
 def test_the_random_state_is_left_alone():

@@ -39,7 +39,8 @@ class PrintedCeiling(Rule):
       intersection–union test), and at some rate in the band or above more than half do;
     - refuted: at some rate above the band more than half succeed, or at no rate in the band half do.
       Both need no correction where each seed has a ceiling of its own: the more of those lie above
-      the band, the fewer lie below it. A band with untested rates is never found empty.
+      the band, the fewer lie below it. A band with untested rates is never found empty, nor one with rates so
+      low that the budget of steps decides (``feasible_from``).
 
     The bootstrap would be the obvious test, but a percentile bootstrap of a majority rejects up to twice
     too often at some sizes (9 seeds: 9 % at level 5 %), and with seeds that all agree its p is 0, while
@@ -61,6 +62,9 @@ class PrintedCeiling(Rule):
         Printed rate.
     question : {"trainable", "stable"}
         Which ceiling: of reaching the target, or of not diverging.
+    feasible_from : float
+        Lowest rate at which the budget of steps suffices for a net that is easy to train. Below it a failure
+        to reach the target says nothing about the rate.
     margin : float
         Decades by which the ceiling may differ, inclusive: half a decade is one step of the grid.
     grid_step : float
@@ -75,6 +79,7 @@ class PrintedCeiling(Rule):
 
     printed: float
     question: Literal["trainable", "stable"] = "trainable"
+    feasible_from: float = 0.0
     margin: float = 0.5
     grid_step: float = 0.5
     alpha: float = 0.05
@@ -85,6 +90,8 @@ class PrintedCeiling(Rule):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name}={value}: expected a positive number")
+        if not (math.isfinite(self.feasible_from) and self.feasible_from >= 0):
+            raise ValueError(f"feasible_from={self.feasible_from}: expected a rate, or 0 for any")
         if self.question not in ("trainable", "stable"):
             raise ValueError(f"question={self.question!r} is not trainable or stable")
         if not 0 < self.alpha < 0.5:
@@ -95,13 +102,13 @@ class PrintedCeiling(Rule):
         return (f"{self.question}_ceiling", f"outcome_{self.question}")
 
     def find(self, evidence: Evidence, arms: Mapping[str, Arm], seeds: int) -> Finding:
-        """Judge one setting on at least ``seeds`` seeds."""
+        """Judge one setting on at least ``seeds`` seeds; the ceiling is that of the seeds that count."""
         ceiling_metric, outcome_metric = self.metrics()
         ceiling = evidence.single(arms["subject"], ceiling_metric)
+        _check_agreement(ceiling, [m for m in evidence.select(arms["subject"], outcome_metric) if m.seed is not None])
         replicas = list(evidence.by_seed(arms["subject"], outcome_metric, seeds).values())
         rates, succeeded = _outcomes(replicas)
-        observed = int(_tops(succeeded, np.ones((1, len(replicas)), np.int64))[0])
-        _check_agreement(ceiling, rates, observed)
+        observed = _top(succeeded)
         p = self._p_values(rates, succeeded)
         verdict: SettingVerdict = "inconclusive"
         if min(p.values()) <= self.alpha:
@@ -115,10 +122,10 @@ class PrintedCeiling(Rule):
             interval=Interval(low, high),
             n=len(replicas),
             unit="decades",
-            target=f"{self.printed:g} to within ±{self.margin:g} decades; measured {_text(ceiling, rates, observed)}",
+            target=f"{self.printed:g} to within ±{self.margin:g} decades; measured {_text(rates, observed)}",
             interval_kind="95 % percentile bootstrap over seeds",
             p=min(p.values()),
-            warnings=(*ceiling.warnings, *self._notes(rates, observed, tops)),
+            warnings=(*_of_the_search(ceiling), *self._notes(rates, observed, tops)),
         )
 
     def shortfall(self, finding: Finding) -> float:
@@ -140,10 +147,11 @@ class PrintedCeiling(Rule):
         band = ~above & ~below
         reach = self.margin - self.grid_step + slack  # the grid's nearest rates within the band's ends
         band_tested = decades[0] < -reach and decades[-1] > reach
+        decidable = rates >= self.feasible_from * (1 - slack)
         some_above = most.min(initial=1.0, where=above)
-        none_above = few.max(initial=0.0, where=above) if above.any() else 1.0
+        none_above = few.max(initial=0.0, where=above) if above.any() and decidable[above].all() else 1.0
         some_from_band_up = most.min(initial=1.0, where=~below)
-        none_in_band = few.max(initial=0.0, where=band) if band.any() and band_tested else 1.0
+        none_in_band = few.max(initial=0.0, where=band) if band.any() and band_tested and decidable[band].all() else 1.0
         return {
             "supported": float(max(none_above, some_from_band_up)),
             "refuted": float(min(some_above, none_in_band)),
@@ -151,6 +159,8 @@ class PrintedCeiling(Rule):
 
     def _notes(self, rates: NDArray[np.float64], observed: int, tops: NDArray[np.int64]) -> list[str]:
         notes = []
+        if observed == len(rates) - 1:
+            notes.append(f"censored: the highest tested rate succeeds, so the ceiling is at least {rates[-1]:g}")
         if observed == _NO_RATE:
             notes.append(f"no tested rate succeeds: counted as the grid step below the lowest, {rates[0]:g}")
         elif below := float(np.mean(tops == _NO_RATE)):
@@ -188,8 +198,17 @@ def _tops(succeeded: NDArray[np.bool_], counts: NDArray[np.int64]) -> NDArray[np
     return np.where(majority.any(axis=1), highest, _NO_RATE)
 
 
-def _check_agreement(ceiling: Measurement, rates: NDArray[np.float64], observed: int) -> None:
-    recomputed = 0.0 if observed == _NO_RATE else float(rates[observed])
+def _top(succeeded: NDArray[np.bool_]) -> int:
+    return int(_tops(succeeded, np.ones((1, len(succeeded)), np.int64))[0])
+
+
+def _check_agreement(ceiling: Measurement, replicas: list[Measurement]) -> None:
+    """Refuse a search whose ceiling is not that of all the seeds it was measured on, judged here or not."""
+    if not replicas:
+        return
+    rates, succeeded = _outcomes(replicas)
+    top = _top(succeeded)
+    recomputed = 0.0 if top == _NO_RATE else float(rates[top])
     if not math.isclose(ceiling.value, recomputed, rel_tol=1e-9):
         raise MissingEvidenceError(
             f"{ceiling.metric} of {ceiling.case.id} is {ceiling.value:g}, but the outcomes by seed give "
@@ -197,7 +216,12 @@ def _check_agreement(ceiling: Measurement, rates: NDArray[np.float64], observed:
         )
 
 
-def _text(ceiling: Measurement, rates: NDArray[np.float64], observed: int) -> str:
+def _of_the_search(ceiling: Measurement) -> list[str]:
+    """Warnings of the search but those on its ceiling, which is that of all seeds."""
+    return [text for text in ceiling.warnings if not text.startswith(("censored: ", "no rate of the grid "))]
+
+
+def _text(rates: NDArray[np.float64], observed: int) -> str:
     if observed == _NO_RATE:
         return "none"
-    return f"at least {ceiling.value:.4g}" if observed == len(rates) - 1 else f"{ceiling.value:.4g}"
+    return f"at least {rates[observed]:.4g}" if observed == len(rates) - 1 else f"{rates[observed]:.4g}"

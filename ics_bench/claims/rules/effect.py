@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.finding import Finding, MissingEvidenceError, SettingVerdict
+from ics_bench.claims.rules.shortfall import short_of
 from ics_bench.core import Measurement
 from ics_bench.stats import (
     Interval,
@@ -25,7 +27,14 @@ from ics_bench.stats import (
 Better = Literal["lower", "higher"]
 Scale = Literal["log10-ratio", "difference"]
 Summary = Literal["mean", "median"]
+Claimed = Literal["present", "absent"]
 Values = NDArray[np.float64]
+
+_OPPOSITE: Mapping[SettingVerdict, SettingVerdict] = {
+    "supported": "refuted",
+    "refuted": "supported",
+    "inconclusive": "inconclusive",
+}
 
 
 def check_option(name: str, value: str, options: tuple[str, ...]) -> None:
@@ -181,3 +190,13 @@ def effect_finding(
         p=min(holds, absent),
         warnings=tuple(warnings),
     )
+
+
+def as_claimed(finding: Finding, claimed: Claimed) -> Finding:
+    """Turn the verdict round where the claim is that there is no such effect."""
+    return finding if claimed == "present" else replace(finding, verdict=_OPPOSITE[finding.verdict])
+
+
+def short_of_claim(finding: Finding, smallest_effect: float, claimed: Claimed) -> float:
+    """Below 1 where an effect has the claimed sign, or where an absent one stays below what matters."""
+    return short_of(finding if claimed == "present" else replace(finding, effect=smallest_effect - finding.effect))

@@ -9,19 +9,21 @@ from typing import ClassVar
 import numpy as np
 
 from ics_bench.claims.evidence import Arm, Evidence
-from ics_bench.claims.finding import Finding, MissingEvidenceError, SettingVerdict
-from ics_bench.claims.rules.effect import Better, Scale, unit_of
-from ics_bench.claims.rules.paired import advantages, check_paired
+from ics_bench.claims.finding import Finding
+from ics_bench.claims.rules.effect import Better, Scale, gain, on_scale, unit_of
+from ics_bench.claims.rules.equivalence import check_margin, equivalence_finding
+from ics_bench.claims.rules.paired import check_paired
 from ics_bench.claims.rules.rule import Rule
 from ics_bench.claims.rules.shortfall import share_of_band
-from ics_bench.stats import exceeds_margin, t_interval, tost
 
 
 @dataclass(frozen=True)
 class Equivalent(Rule):
-    """Supported by two one-sided tests within the margin, refuted by a sign-flip test beyond it.
+    """Two one-sided tests within the margin, and sign-flip tests beyond it (see `equivalence_finding`).
 
-    Refuting looks at both sides, so each of its two tests runs at half of ``alpha``.
+    Where one arm of a pair failed (NaN, or never arrived) and the other did not, the pair differs by more
+    than any margin. Where both failed, nothing was compared: that two nets break down alike is no
+    equivalence, so the pair counts against either verdict.
 
     Parameters
     ----------
@@ -44,8 +46,7 @@ class Equivalent(Rule):
 
     def __post_init__(self) -> None:
         check_paired(self.better, self.scale, self.alpha)
-        if not 0 < self.margin < np.inf:
-            raise ValueError(f"margin={self.margin}: equivalence needs a positive, finite one")
+        check_margin(self.margin)
 
     def metrics(self) -> tuple[str, ...]:
         """Name the metric."""
@@ -53,27 +54,11 @@ class Equivalent(Rule):
 
     def find(self, evidence: Evidence, arms: Mapping[str, Arm], seeds: int) -> Finding:
         """Judge one setting on at least ``seeds`` pairs."""
-        gains = advantages(evidence, arms, self.metric, self.better, self.scale, max(2, seeds))
-        failures = int((~np.isfinite(gains)).sum())
-        if failures:
-            raise MissingEvidenceError(
-                f"{failures} of {gains.size} pairs hold a failure: equivalence needs finite values"
-            )
-        inside = tost(gains, self.margin, self.alpha).p
-        beyond = min(1.0, 2 * min(exceeds_margin(gains, self.margin).p, exceeds_margin(-gains, self.margin).p))
-        verdict: SettingVerdict = "inconclusive"
-        if min(inside, beyond) <= self.alpha:
-            verdict = "supported" if inside < beyond else "refuted"
-        return Finding(
-            verdict,
-            effect=float(gains.mean()),
-            interval=t_interval(gains, 1 - 2 * self.alpha),
-            n=gains.size,
-            unit=unit_of(self.scale),
-            target=f"within ±{self.margin:g}",
-            interval_kind=f"{100 * (1 - 2 * self.alpha):g} % of the mean",
-            p=min(inside, beyond),
-        )
+        values = on_scale(evidence, arms, self.metric, self.better, self.scale, max(2, seeds))
+        gains = gain(values["subject"], values["baseline"], self.better)
+        open_ended = ~(np.isfinite(values["subject"]) | np.isfinite(values["baseline"]))
+        low, high = np.where(open_ended, -np.inf, gains), np.where(open_ended, np.inf, gains)
+        return equivalence_finding(low, high, self.margin, self.alpha, unit_of(self.scale))
 
     def shortfall(self, finding: Finding) -> float:
         """Share of the margin that the difference takes up."""

@@ -46,5 +46,9 @@ def share_of_band(value: float, low: float, high: float) -> float:
 
 
 def off_by_decades(decades: float) -> float:
-    """Factor by which a number is off, in either direction; 1 where it is not."""
-    return MOST if math.isnan(decades) else bounded(10.0 ** min(300.0, abs(decades)))
+    """One more than the decades by which a number is off, in either direction; 1 where it is not.
+
+    The factor itself would leave what is tracked where a printed number is off by forty decades, and such a
+    number would never be seen to move.
+    """
+    return bounded(1.0 + abs(decades))

@@ -1,8 +1,7 @@
-"""Steps to target and speed-up against depth, by norm."""
+"""Steps to target against depth, by norm."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from ics_bench.report.against import against_picture
@@ -14,31 +13,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STEPS = Look(Scale("steps to target", log=True, span=1.0), above="did not reach the target")
-TIME = Look(
-    Scale("time without / time with", log=True, span=0.5),
-    above="reach the target with the norm alone",
-    below="do not reach the target with the norm",
-    worst=-math.inf,
-    mark=1.0,
-)
 LOOKS = {
     "steps_to_target": ("each at its best rate", STEPS),
     "steps_at_equal_rate": ("all at one rate", STEPS),
-    "time_speed_up": ("speed-up in time, at best rates", TIME),
 }
 
 
 def draw(frame: pd.DataFrame, styles: Styles) -> Picture:
-    """One line a norm; three plots for each other setting."""
+    """One line a norm; two plots for each other setting."""
     return against_picture(frame, styles, series="norm", key="depth", looks=LOOKS)
 
 
 FIGURE = Figure(
     title="What a norm gains, by depth",
     caption=(
-        "Steps until the target is reached, with each arm's own best rate and with one rate for all; and how many "
-        "times sooner it is reached by the clock, the cost of the norm included (dotted: no gain). Lines: medians over "
-        "seeds; small dots: single seeds. △ half of the seeds or more did not reach the target."
+        "Steps until the target is reached, with each arm's own best rate and with one rate for all; what a step costs "
+        "is another figure's. Lines: medians over seeds; small dots: single seeds. △ half of the seeds or more did not "
+        "reach the target."
     ),
     workload="speed_up",
     metrics=tuple(LOOKS),

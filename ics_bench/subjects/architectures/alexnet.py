@@ -66,7 +66,7 @@ def build(
     response_norm : bool
         Whether the first two convolutions are followed by local response normalization.
     dropout : float
-        Share of the hidden dense features that training drops; 0 builds no dropout layer.
+        Share of the hidden dense features that training drops (section 4.2); 0 builds no dropout layer.
 
     Raises
     ------
@@ -90,9 +90,9 @@ def build(
     net.append(nn.Flatten())
     hidden = DENSE_WIDTH * width
     for fan_in in (channels * side**2, hidden):
+        net.extend([nn.Linear(fan_in, hidden), ACTIVATIONS[activation]()])
         if dropout:
             net.append(nn.Dropout(dropout))
-        net.extend([nn.Linear(fan_in, hidden), ACTIVATIONS[activation]()])
     net.append(nn.Linear(hidden, num_classes))
     initialize_all(net, initialize, generator)
     return net

@@ -17,6 +17,8 @@ class PostBlock(nn.Module):
     other side of the addition.
     """
 
+    residual_block = True
+
     def __init__(self, block: Block) -> None:
         super().__init__()
         *branch, norm = block.branch.children()

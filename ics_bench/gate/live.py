@@ -1,0 +1,206 @@
+"""Measures two built commits against each other: pairs of epochs, interleaved."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ics_bench.gate.epochs import Epochs, failed
+from ics_bench.gate.series import SIDES, Observation, Pair, Side
+from ics_bench.gate.sides import LINKS
+from ics_bench.gate.suite import Item, Way
+
+LEAST_SEEDS = 16
+"""Convergence metrics that differ are measured again on no fewer seeds than this."""
+
+AGAIN_SECONDS = 20.0
+"""What takes longer than this, on both sides together, is not run a second time only to see whether it varies."""
+
+Outcomes = dict[Side, dict[str, Observation | str]]
+
+Listener = Callable[[int, int, int], None]
+"""Hears of the pairs that are done, of those that were asked for, and of the number of benchmarks."""
+
+
+def balanced(number: int, rng: random.Random) -> list[bool]:
+    """Draw truth values in random order, half of them true; the odd one is drawn."""
+    values = [place % 2 == 0 for place in range(number - number % 2)]
+    values += [rng.random() < 0.5] * (number % 2)
+    rng.shuffle(values)
+    return values
+
+
+@dataclass
+class LiveMeasure:
+    """Runs pairs of epochs of two commits; a `ics_bench.gate.series.Measure`.
+
+    Parameters
+    ----------
+    base, head : Epochs
+    items : mapping of str to (Item, Item)
+        What both sides have, measured in one way: base's and head's, by name.
+    deadline : float
+        Of `time.monotonic`; no pair is begun that would end later.
+    rng : random.Random
+        Draws the order of sides and benchmarks.
+    listener : callable
+
+    Attributes
+    ----------
+    pairs_run : int
+    out_of_time : bool
+        Whether the deadline kept pairs from being run.
+    settled : dict of str to list of Pair
+        What is not measured again: it is deterministic, or failed.
+    """
+
+    base: Epochs
+    head: Epochs
+    items: dict[str, tuple[Item, Item]]
+    deadline: float
+    rng: random.Random
+    listener: Listener = lambda done, asked, benchmarks: None
+    pairs_run: int = 0
+    out_of_time: bool = False
+    settled: dict[str, list[Pair]] = field(default_factory=dict)
+    _seconds: dict[frozenset[str], float] = field(default_factory=dict)
+
+    def __call__(self, names: Sequence[str], pairs: int) -> Mapping[str, Sequence[Pair]]:
+        """Run ``pairs`` fresh pairs of the named benchmarks, fewer where the time ends.
+
+        What is deterministic, and what failed, comes back as one pair.
+        """
+        found = {name: list(self.settled[name]) for name in names if name in self.settled}
+        waiting = [name for name in names if name not in found]
+        orders, swaps = balanced(pairs, self.rng), balanced(pairs, self.rng)
+        for done, (head_first, swapped) in enumerate(zip(orders, swaps, strict=True)):
+            self.listener(done, pairs, len(waiting))
+            waiting = [name for name in waiting if name not in self.settled]
+            if not waiting or not self._time_for(waiting):
+                break
+            for name, pair in self._pair(waiting, head_first, swapped).items():
+                found.setdefault(name, []).append(pair)
+        self.listener(pairs, pairs, len(waiting))
+        return {name: found.get(name, []) for name in names}
+
+    def look(self, names: Sequence[str]) -> dict[str, tuple[Observation | str, Observation | str]]:
+        """Run every benchmark once a side, to know which are skipped, fail, vary or take long.
+
+        Timings of this pair are not used: files are cold. What is deterministic is settled by it. What the
+        deadline leaves no time for is left out.
+        """
+        found: dict[str, tuple[Observation | str, Observation | str]] = {}
+        for group in self._groups(names):
+            if time.monotonic() > self.deadline:
+                self.out_of_time = True
+                break
+            began = time.monotonic()
+            outcomes = self._run(group, head_first=False, swapped=False)
+            self._seconds[frozenset(group)] = time.monotonic() - began
+            for name in group:
+                base, head = (outcomes[side][name] for side in SIDES)
+                found[name] = base, head
+                if isinstance(base, str) or isinstance(head, str):
+                    continue
+                if base.error or head.error or self.items[name][1].way == "once":
+                    self.settled[name] = [Pair(base, head)]
+        return found
+
+    def settle(self, name: str) -> None:
+        """Make sure of what one look settled: seeds that differ need more of them, other numbers a second look."""
+        pair = self.settled[name][0]
+        if pair.base.error or pair.head.error:
+            return
+        if pair.base.seeds is None or pair.head.seeds is None:
+            self._look_again(name)
+        elif not same(pair.base.seeds, pair.head.seeds) and self.items[name][1].reseeds:
+            first = 1 + max(*pair.base.seeds, *pair.head.seeds)
+            outcomes = self._run([name], False, False, list(range(first, first + LEAST_SEEDS)))
+            self.settled[name] = [_pair_of(outcomes, name)]
+
+    def _look_again(self, name: str) -> None:
+        """Measure what should be deterministic once more; what is not, and never said so, is repeated from now on."""
+        if self._seconds.get(frozenset([name]), 0.0) > AGAIN_SECONDS or self.items[name][1].cache:
+            return
+        again = self._run([name], head_first=True, swapped=True)
+        pair = _pair_of(again, name, head_first=True, swapped=True)
+        first = self.settled[name][0]
+        self.settled[name].append(pair)
+        varied = not equal(pair.base.value, first.base.value) or not equal(pair.head.value, first.head.value)
+        base, head = self.items[name]
+        if varied and not head.settled and not (pair.base.error or pair.head.error):
+            del self.settled[name]
+            self.items[name] = base.as_varying(), head.as_varying()
+
+    def _pair(self, names: Sequence[str], head_first: bool, swapped: bool) -> dict[str, Pair]:
+        began = time.monotonic()
+        pairs: dict[str, Pair] = {}
+        for group in self._groups(names):
+            outcomes = self._run(group, head_first, swapped)
+            for name in group:
+                pairs[name] = pair = _pair_of(outcomes, name, head_first, swapped)
+                if pair.base.error or pair.head.error:
+                    self.settled[name] = [pair]
+        self._seconds[frozenset(names)] = time.monotonic() - began
+        self.pairs_run += 1
+        return pairs
+
+    def _groups(self, names: Sequence[str]) -> list[list[str]]:
+        """Put names into the processes that measure them, all in random order."""
+        groups: dict[tuple[Way, str | None], list[str]] = {}
+        for name in names:
+            item = self.items[name][1]
+            key = name if item.way == "alone" else item.cache if item.way == "repeated" else None
+            if item.way == "once":  # as in asv, what one leaves behind is not what another begins with
+                key = item.cache or name
+            groups.setdefault((item.way, key), []).append(name)
+        found = list(groups.values())
+        for group in found:
+            self.rng.shuffle(group)
+        self.rng.shuffle(found)
+        return found
+
+    def _run(
+        self, names: Sequence[str], head_first: bool, swapped: bool, seeds: Sequence[int] | None = None
+    ) -> Outcomes:
+        """Run one group on both sides, one after the other, in the same order of benchmarks."""
+        links: dict[Side, str] = dict(zip(SIDES, reversed(LINKS) if swapped else LINKS, strict=True))
+        epochs: dict[Side, Epochs] = {"base": self.base, "head": self.head}
+        for side in SIDES:
+            epochs[side].take_name(links[side])
+        fresh = self.items[names[0]][1].way == "repeated"
+        outcomes: Outcomes = {}
+        for side in reversed(SIDES) if head_first else SIDES:
+            items = [self.items[name][SIDES.index(side)] for name in names]
+            outcomes[side] = epochs[side].observe(items, links[side], fresh_caches=fresh, seeds=seeds)
+        return outcomes
+
+    def _time_for(self, names: Sequence[str]) -> bool:
+        """Whether another pair of these would end in time, as far as earlier ones tell."""
+        wanted = frozenset(names)
+        known = [seconds for ran, seconds in self._seconds.items() if ran >= wanted]
+        fits = time.monotonic() + min(known, default=0.0) <= self.deadline
+        self.out_of_time |= not fits
+        return fits
+
+
+def _pair_of(outcomes: Outcomes, name: str, head_first: bool = False, swapped: bool = False) -> Pair:
+    return Pair(_number(outcomes["base"][name]), _number(outcomes["head"][name]), head_first, swapped)
+
+
+def _number(outcome: Observation | str) -> Observation:
+    return failed(f"skipped this time: {outcome}") if isinstance(outcome, str) else outcome
+
+
+def equal(one: float, other: float) -> bool:
+    """Whether two numbers are the same, NaN included."""
+    return one == other or (one != one and other != other)
+
+
+def same(one: Mapping[int, Sequence[float]], other: Mapping[int, Sequence[float]]) -> bool:
+    """Whether two sets of trajectories are the same to the last bit, NaN included."""
+    return one.keys() == other.keys() and all(
+        len(values) == len(other[seed]) and all(map(equal, values, other[seed])) for seed, values in one.items()
+    )

@@ -1,0 +1,224 @@
+"""The sides of a comparison on disk: checked out, built, their benchmarks listed, and removed at the end."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ics_bench.core import UsageError
+from ics_bench.core.text import why
+from ics_bench.gate.configuration import Configuration, read_configuration
+from ics_bench.gate.environments import BuildError, Requirements, build, make_requirements, variables_for
+from ics_bench.gate.processes import (
+    ChildDiedError,
+    ChildTimeoutError,
+    Event,
+    converse,
+    interruptions_held,
+    last_lines,
+)
+from ics_bench.gate.repository import Commit, Repository
+
+LINKS = ("a", "b")
+"""Names that the sides swap from pair to pair."""
+
+LISTING_SECONDS = 600
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One commit, built.
+
+    Parameters
+    ----------
+    commit : Commit
+    configuration : Configuration
+    requirements : Requirements
+    folder : Path
+        Holds the checkout in ``tree`` and the environment in ``env``.
+    found_built : bool
+        Whether an earlier run had built it.
+    """
+
+    commit: Commit
+    configuration: Configuration
+    requirements: Requirements
+    folder: Path
+    found_built: bool
+
+    def command(self, name: str) -> list[str]:
+        """Command that starts an epoch under one of the swapped names."""
+        return [str(self._under(name) / "env/bin/python"), str(Path(__file__).with_name("epoch.py"))]
+
+    def benchmarks(self, name: str) -> str:
+        """Folder of the benchmarks under one of the swapped names."""
+        return str(self._under(name) / "tree" / self.configuration.benchmarks)
+
+    def caches(self, name: str) -> Path:
+        """Folder of what ``setup_cache`` leaves, under one of the swapped names."""
+        return self._under(name) / "caches"
+
+    def variables(self, name: str) -> dict[str, str]:
+        """Environment variables of an epoch; those that asv sets too, but for the one that names its results."""
+        own = {
+            "ASV": "true",
+            "ASV_PROJECT": self.configuration.project,
+            "ASV_COMMIT": self.commit.hash,
+            "ASV_ENV_NAME": self.requirements.name,
+            "ASV_ENV_DIR": str(self._under(name) / "env"),
+            "ASV_ENV_TYPE": "virtualenv",
+        }
+        variables = variables_for(self._under(name), self.requirements)
+        return variables | dict(self.requirements.run_variables) | own
+
+    def _under(self, name: str) -> Path:
+        return self.folder.parent / name
+
+
+class Workspace:
+    """The folder that sides are built in, held by this process alone.
+
+    Use it as a context. What is worth keeping for the next run stays: environments with requirements,
+    and builds by commit. Checkouts are removed, and those that a killed run left are removed first.
+
+    Parameters
+    ----------
+    cache : Path
+    repository : Repository
+    """
+
+    def __init__(self, cache: Path, repository: Repository) -> None:
+        self.cache = cache.resolve()
+        self.repository = repository
+        self.run = self.cache / "run"
+        self.sides: list[Side] = []
+        self._made: dict[str, Requirements] = {}
+
+    def __enter__(self) -> Workspace:
+        try:
+            for folder in (self.cache, self.cache / "builds"):
+                folder.mkdir(parents=True, exist_ok=True)
+            (self.cache / ".gitignore").write_text("*\n")
+            self._lock = (self.cache / "lock").open("a")
+        except OSError as error:
+            raise UsageError(f"{str(self.cache)!r} cannot be written: {why(error)}; --cache names another") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise UsageError(
+                f"another gate runs in {str(self.cache)!r}, and two would disturb each other; wait for it to end"
+            ) from None
+        self._remove()
+        self.run.mkdir()
+        for name in ("logs", "work"):
+            (self.run / name).mkdir()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with interruptions_held():
+            self._remove()
+            self._lock.close()
+
+    def _remove(self) -> None:
+        for tree in self.run.glob("side?/tree"):
+            self.repository.remove_work_tree(tree)
+        shutil.rmtree(self.run, ignore_errors=True)
+
+    def log(self, name: str) -> Path:
+        """File that takes the output of a child."""
+        return self.run / "logs" / f"{name}.log"
+
+    def add(self, commit: Commit, path: str, specification: str) -> Side:
+        """Check a commit out and build it.
+
+        Parameters
+        ----------
+        path : str
+            Its ``asv.conf.json``.
+        specification : str
+            asv's for the environment, or empty for what the configuration says.
+
+        Raises
+        ------
+        BuildError
+        UsageError
+            If the commit has no benchmarks or cannot be checked out.
+        """
+        configuration = read_configuration(self.repository, commit, path)
+        folder = self.run / f"side{len(self.sides)}"
+        folder.mkdir()
+        (folder / "caches").mkdir()
+        self.repository.add_work_tree(folder / "tree", commit)
+        log = self.log("build")
+        requirements = self._requirements(folder / "tree", configuration, specification, log)
+        found = build(commit, configuration, requirements, folder, self.cache / "builds", log)
+        side = Side(commit, configuration, requirements, folder, found)
+        self.sides.append(side)
+        return side
+
+    def _requirements(self, tree: Path, configuration: Configuration, specification: str, log: Path) -> Requirements:
+        project = tree / configuration.build_folder / "pyproject.toml"
+        declared = project.read_text(errors="replace") if project.is_file() else ""
+        key = json.dumps([configuration.content, specification, declared])
+        if key not in self._made:
+            cache = self.cache / "requirements"
+            self._made[key] = make_requirements(tree, configuration, cache, specification, log)
+        return self._made[key]
+
+    def name(self, side: Side, name: str) -> None:
+        """Give a side one of the names."""
+        fresh = self.run / f"{name}.new"
+        fresh.symlink_to(side.folder.name)
+        fresh.replace(self.run / name)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give an empty folder for a process to run in."""
+        folder = self.run / "work" / "now"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def listing(self, side: Side) -> list[Event]:
+        """List the benchmarks of a side, with what each declares, and whether asv_runner has plug-ins there.
+
+        Raises
+        ------
+        BuildError
+            If they cannot be imported.
+        """
+        self.name(side, LINKS[0])
+        request = {"mode": "discover", "root": side.benchmarks(LINKS[0])}
+        events: list[Event] = []
+        try:
+            with self.scratch() as folder:
+                for event in self.converse(side, LINKS[0], request, folder, lambda event: LISTING_SECONDS):
+                    if event["event"] == "lacking":
+                        raise BuildError(
+                            f"its environment has no {event['what']}, which finds and runs benchmarks; "
+                            "add it to matrix.req in the configuration, or install it there",
+                            (),
+                        )
+                    events.append(event)
+        except (ChildDiedError, ChildTimeoutError) as error:
+            how = str(error) or f"took longer than {LISTING_SECONDS} s"
+            raise BuildError(
+                f"its benchmarks cannot be listed: the process {how}", last_lines(self.log("epoch"))
+            ) from error
+        return events
+
+    def converse(
+        self, side: Side, name: str, request: Event, folder: Path, limit: Callable[[Event | None], float]
+    ) -> Iterator[Event]:
+        """Run one process of a side and yield its events."""
+        log = self.log("epoch")
+        with closing(converse(side.command(name), folder, side.variables(name), log, request, limit)) as events:
+            yield from events

@@ -1,0 +1,152 @@
+"""Child processes of the gate end with it, and how they ended is said."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ics_bench.gate.processes import (
+    ChildDiedError,
+    ChildTimeoutError,
+    complete,
+    converse,
+    group,
+    how_it_ended,
+    interruptions_held,
+    last_lines,
+)
+
+PATIENCE = 30
+
+FAMILY = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+open("pids.new", "w").write(f"{os.getpid()} {child.pid}")
+os.rename("pids.new", "pids")
+time.sleep(600)
+"""
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def gone(pids: list[int]) -> bool:
+    def ended(pid: int) -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    return all(map(ended, pids))
+
+
+def family(folder: Path) -> list[int]:
+    wait_for((folder / "pids").exists, "the family")
+    return [int(pid) for pid in (folder / "pids").read_text().split()]
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def talk(code: str, folder: Path, limit: float = PATIENCE) -> list[dict]:
+    opening = (
+        "import json, os, sys\nsay = lambda event: os.write(int(sys.argv[1]), json.dumps(event).encode() + b'\\n')\n"
+    )
+    return list(converse(python(opening + code), folder, os.environ, folder / "log", {"q": 1}, lambda event: limit))
+
+
+def test_a_command_and_its_children_end_when_it_takes_too_long(tmp_path):
+    assert complete(python(FAMILY), tmp_path, os.environ, tmp_path / "log", 3) is None
+    wait_for(lambda: gone(family(tmp_path)), "the family to end")
+
+
+def test_a_command_and_its_children_end_when_we_are_interrupted(tmp_path):
+    def interrupted() -> None:
+        with group(python(FAMILY), tmp_path, os.environ, tmp_path / "log"):
+            assert not gone(family(tmp_path))
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(PATIENCE)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    wait_for(lambda: gone(family(tmp_path)), "the family to end")
+
+
+def test_what_a_command_leaves_behind_ends_with_it(tmp_path):
+    leaving = FAMILY.replace("time.sleep(600)\n", "")
+    assert complete(python(leaving), tmp_path, os.environ, tmp_path / "log", PATIENCE) == 0
+    wait_for(lambda: gone(family(tmp_path)), "the child left behind to end")
+
+
+def test_events_come_as_they_were_said(tmp_path):
+    said = talk("request = json.load(sys.stdin)\nsay({'event': 'x', **request}); say({'event': 'done'})", tmp_path)
+    assert said == [{"event": "x", "q": 1}, {"event": "done"}]
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        ("sys.exit(3)", "ended with exit code 3"),
+        ("os._exit(0)", "ended with exit code 0"),
+        ("os.kill(os.getpid(), 11)", "killed by SIGSEGV"),
+        ("os.kill(os.getpid(), 9)", "killed by SIGKILL, perhaps for want of memory"),
+    ],
+)
+def test_a_child_that_dies_is_not_taken_for_done(tmp_path, code, how):
+    with pytest.raises(ChildDiedError, match=f"^{how}$"):
+        talk(f"say({{'event': 'begin'}}); {code}", tmp_path)
+
+
+def test_a_child_that_dies_is_noticed_though_its_own_child_holds_the_pipe(tmp_path):
+    with pytest.raises(ChildDiedError, match="exit code 5"):
+        talk("if os.fork() == 0:\n    import time; time.sleep(600)\nos._exit(5)", tmp_path)
+
+
+def test_a_silent_child_is_ended(tmp_path):
+    with pytest.raises(ChildTimeoutError):
+        talk("open('pids', 'w').write(str(os.getpid()))\nimport time; time.sleep(600)", tmp_path, limit=1)
+    assert gone(family(tmp_path))
+
+
+def test_a_conversation_that_is_left_ends_the_child(tmp_path):
+    code = 'import os, sys, time\nos.write(int(sys.argv[1]), b\'{"event": "x"}\\n\')\n' + FAMILY
+    with closing(converse(python(code), tmp_path, os.environ, tmp_path / "log", {}, lambda event: PATIENCE)) as events:
+        next(events)
+        pids = family(tmp_path)
+    wait_for(lambda: gone(pids), "the child to end")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_waits_for_what_must_not_stop_halfway(number):
+    arrived = []
+    before = signal.signal(number, lambda number, frame: arrived.append(number))
+    try:
+        with interruptions_held():
+            signal.raise_signal(number)
+            assert arrived == []
+        assert arrived == [number]
+    finally:
+        signal.signal(number, before)
+
+
+def test_an_unknown_signal_has_its_number():
+    assert how_it_ended(-199) == "killed by signal 199"
+
+
+def test_the_end_of_a_long_log_is_read(tmp_path):
+    (tmp_path / "log").write_text("x\n" * 100_000 + "the\n\nend\n")
+    assert last_lines(tmp_path / "log", 2) == ["the", "end"]
+    assert last_lines(tmp_path / "none") == []
