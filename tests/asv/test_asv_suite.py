@@ -78,6 +78,8 @@ def test_discovering_our_benchmarks_imports_no_torch():
         "ceiling_speed",
         "gate_calibration",
         "gate_live",
+        "gpu_campaign",
+        "kernel_resources",
     }
     assert modules == files >= {"claims", "init_scale", "kernel_throughput", "lr_ceiling"}
 
