@@ -7,11 +7,13 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ics_bench.core import Metric, Profile, UsageError, Workload
-from ics_bench.execution.plan import Settings, Task, resolve, several, subject_overrides, tasks_of
+from ics_bench.core.errors import unknown
+from ics_bench.execution.plan import DEVICES, Settings, Task, resolve, several, subject_overrides, tasks_of
 from ics_bench.workloads import load_workload
 
 
@@ -52,8 +54,11 @@ def tasks_declared(suite: type[Declared]) -> list[Task]:
     """
     overrides = {name: several(values) for name, values in suite.cases.items()}
     overrides |= subject_overrides(suite.norm, suite.model, replace=False)
-    settings = Settings((suite.workload,), suite.profile, overrides, suite.seeds, device=suite.device)
-    return tasks_of(resolve(settings))
+    settings = Settings((suite.workload,), suite.profile, overrides, suite.seeds)
+    if suite.device not in DEVICES:
+        raise unknown("device", suite.device, DEVICES)
+    # A suite for a GPU is listed where there is none; its cases are then skipped, each with its reason.
+    return tasks_of(replace(resolve(settings), device=suite.device))
 
 
 def version_of(workload: Workload, tasks: Sequence[Task], metric: Metric | None) -> str:

@@ -62,17 +62,21 @@ HALF_SUBNORMAL = {"float32": 2.0**-150, "bfloat16": 2.0**-134, "float16": 2.0**-
 """Half the spacing of subnormal numbers: the rounding error τ of a result too small for u to scale it."""
 
 
+class UnboundedError(ValueError):
+    """No float32 kernel with such chains, on such inputs, is bounded."""
+
+
 def gamma(chain: int) -> float:
     """Higham's γ for a chain of additions and the `EXTRA` roundings around it.
 
     Raises
     ------
-    ValueError
+    UnboundedError
         If the chain is so long that float32 sums of it have no bound.
     """
     product = (chain + EXTRA) * EPSILON
     if product >= 0.5:
-        raise ValueError(f"a chain of {chain} float32 additions has no useful error bound")
+        raise UnboundedError(f"a chain of {chain} float32 additions has no useful error bound")
     return product / (1.0 - product)
 
 
@@ -106,14 +110,14 @@ def error_bounds(problem: Problem, inputs: Inputs, chains: Chains) -> dict[str, 
 
     Raises
     ------
-    ValueError
-        If the mean is so much larger than the deviation that no float32 kernel is bounded.
+    UnboundedError
+        If the mean is so much larger than the deviation that no float32 kernel with such chains is bounded.
     """
     seen = view(problem)
     taken = statistics(problem, inputs)
     rho = _amplification(problem, taken)
     if rho.size and gamma(chains.moments) * rho.max() > 0.5:
-        raise ValueError("the mean exceeds the deviation by too much for float32 to bound the error")
+        raise UnboundedError("the mean exceeds the deviation by too much for float32 to bound the error")
     scale = _normalized_scale(problem, taken, inputs.x.reshape(seen.shape), rho)
     exact = evaluate(problem, inputs)
     if problem.direction == "forward":

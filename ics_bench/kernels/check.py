@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ics_bench.kernels.bounds import error_bounds
-from ics_bench.kernels.inputs import KINDS, Kind, draw, exact_inputs, widen
+from ics_bench.kernels.bounds import UnboundedError, error_bounds
+from ics_bench.kernels.inputs import KINDS, Kind, draw, exact_inputs, memory_format, widen
 from ics_bench.kernels.provider import Provider
 from ics_bench.kernels.reference import Array, evaluate
 from ics_bench.kernels.spec import ROW_NORMS, Problem
@@ -37,11 +37,17 @@ class Verdict:
         Where that was.
     shrunk_to : tuple of int or None
         The shape checked in place of the problem's own, where that was too large.
+    unbounded : int
+        Adversarial inputs left out: the chains that the provider declares bound nothing there.
+    layout_lost : bool
+        Whether y or dx came back in another memory layout than x had.
     """
 
     error_over_bound: float
     worst: str
     shrunk_to: tuple[int, ...] | None = None
+    unbounded: int = 0
+    layout_lost: bool = False
 
     @property
     def correct(self) -> bool:
@@ -56,6 +62,10 @@ class Verdict:
         if self.shrunk_to is not None:
             shape = "x".join(str(size) for size in self.shrunk_to)
             found.append(f"correctness was checked at shape {shape}")
+        if self.unbounded:
+            found.append(f"{self.unbounded} adversarial inputs have no error bound for sums as long as the provider's")
+        if self.layout_lost:
+            found.append("the result has another memory layout than x: whoever reads it next pays for that")
         return tuple(found)
 
 
@@ -97,6 +107,13 @@ def run_once(provider: Provider, problem: Problem, kind: Kind, seed: int, device
     }
 
 
+def loses_layout(provider: Provider, problem: Problem, seed: int, device: str) -> bool:
+    """Whether a kernel returns y or dx in another memory layout than the problem's."""
+    tensors = draw(problem, "normal", seed, device)
+    result = provider.prepare(problem, tensors)()[0]
+    return result.shape == tensors.x.shape and not result.is_contiguous(memory_format=memory_format(problem))
+
+
 def adversaries(problem: Problem) -> Iterator[tuple[Problem, Kind]]:
     """Small problems of the same norm that kernels get wrong, each with every kind of input."""
     from ics_bench.subjects.norms.group import group_count
@@ -125,12 +142,20 @@ def check(provider: Provider, problem: Problem, seed: int, device: str) -> Verdi
     limit. A problem above `MAX_ELEMENTS` is checked on its first samples, which the verdict records.
     """
     own = shrink(problem)
-    worst, where = 0.0, "nowhere"
+    worst, where, unbounded = 0.0, "nowhere", 0
     for candidate, kind in [*adversaries(problem), (own, "normal")]:
         if provider.why_not(candidate, device) is not None:
             continue
-        for name, value in run_once(provider, candidate, kind, seed, device).items():
+        try:
+            found = run_once(provider, candidate, kind, seed, device)
+        except UnboundedError:
+            if candidate is own:
+                raise
+            unbounded += 1
+            continue
+        for name, value in found.items():
             if value > worst:
                 shape = "x".join(str(size) for size in candidate.shape)
                 worst, where = value, f"{name} at {shape}, {kind} input"
-    return Verdict(worst, where, None if own == problem else own.shape)
+    lost = problem.layout != "contiguous" and loses_layout(provider, own, seed, device)
+    return Verdict(worst, where, None if own == problem else own.shape, unbounded, lost)

@@ -56,6 +56,12 @@ class Tensors:
         return Tensors(*(getattr(self, field.name).clone() for field in fields(self)))
 
 
+def any_order(problem: Problem) -> Chains:
+    """Bound the chains of a kernel whose sums are not known: no order of n additions, or Welford updates, exceeds n."""
+    per_set = problem.elements // max(1, problem.reduction_sets)
+    return Chains(3 * per_set, per_set, problem.elements // problem.num_features)
+
+
 class Provider(ABC):
     """Kernels from one source.
 
@@ -68,6 +74,9 @@ class Provider(ABC):
         One line.
     norms, directions, dtypes, layouts, devices : frozenset of str
         What it offers.
+    capturable : bool
+        Whether a kernel may be captured in a CUDA graph: it allocates, if at all, from torch's memory alone,
+        and waits for nothing. Otherwise each launch is timed by events, launch overhead included.
     """
 
     summary: ClassVar[str]
@@ -76,6 +85,7 @@ class Provider(ABC):
     dtypes: ClassVar[frozenset[str]] = frozenset(DTYPE_BYTES)
     layouts: ClassVar[frozenset[str]] = frozenset({"contiguous", "channels_last"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
+    capturable: ClassVar[bool] = True
 
     def takes(self, norm: str) -> bool:
         """Whether the provider has this norm at all; where it has not, there is no case to skip."""

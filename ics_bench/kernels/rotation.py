@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-CACHE_FACTOR = 4
+CACHE_FACTOR, GPU_CACHE_FACTOR = 4, 3
 """The rotated buffers hold this many times the last-level cache, so that no arm finds its own there."""
 
 MEBIBYTE = 2**20
@@ -22,11 +22,14 @@ class Rotation:
         Bytes of all of them: the working set.
     cache : int or None
         Bytes of the last-level cache, where the system tells.
+    factor : int
+        Times the cache that the working set should be.
     """
 
     count: int
     nbytes: int
     cache: int | None
+    factor: int = CACHE_FACTOR
 
     @property
     def in_cache(self) -> bool:
@@ -41,12 +44,12 @@ class Rotation:
         cache = f"the last-level cache of {self.cache / MEBIBYTE:.0f} MiB"
         if self.in_cache:
             return (f"{held} fits {cache}: cached bytes are counted as moved, so no share of the copy is scored",)
-        if self.nbytes < CACHE_FACTOR * self.cache:
-            return (f"{held} is smaller than {CACHE_FACTOR} × {cache}: cached bytes are counted as moved",)
+        if self.nbytes < self.factor * self.cache:
+            return (f"{held} is smaller than {self.factor} × {cache}: cached bytes are counted as moved",)
         return ()
 
 
-def plan_sets(set_bytes: int, cache: int | None, memory: int) -> Rotation:
+def plan_sets(set_bytes: int, cache: int | None, memory: int, factor: int = CACHE_FACTOR) -> Rotation:
     """Choose how many buffer sets to rotate through.
 
     Parameters
@@ -57,7 +60,9 @@ def plan_sets(set_bytes: int, cache: int | None, memory: int) -> Rotation:
         Bytes of the last-level cache.
     memory : int
         Most bytes to use. One set is used even if it is larger.
+    factor : int
+        Times the cache that all sets together should be.
     """
-    wanted = memory if cache is None else CACHE_FACTOR * cache
+    wanted = memory if cache is None else factor * cache
     count = max(1, min(math.ceil(wanted / set_bytes), memory // set_bytes))
-    return Rotation(count, count * set_bytes, cache)
+    return Rotation(count, count * set_bytes, cache, factor)

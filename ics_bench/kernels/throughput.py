@@ -13,6 +13,7 @@ import torch
 
 from ics_bench.core.environment import last_level_cache_bytes
 from ics_bench.kernels.clock import Call, interleave, overhead_seconds
+from ics_bench.kernels.gpu_state import GpuState
 from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.provider import Provider, Tensors
 from ics_bench.kernels.rotation import MEBIBYTE, plan_sets
@@ -20,6 +21,8 @@ from ics_bench.kernels.spec import DTYPE_BYTES, Problem, floor_bytes
 
 OVERHEAD_TOLERATED = 0.05
 """Largest share of a kernel's time, or of its bytes, that something else may take without a warning."""
+
+MEGA = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Throughput:
     in_cache : bool
         Whether the working set fits the last-level cache: the times then say nothing of the memory's speed.
     warnings : tuple of str
+    state : GpuState or None
+        Of the GPU, where one did the work.
     """
 
     kernel: tuple[float, ...]
@@ -42,6 +47,7 @@ class Throughput:
     copy_bytes: int
     in_cache: bool
     warnings: tuple[str, ...]
+    state: GpuState | None = None
 
 
 def saved_bytes(provider: Provider, problem: Problem, tensors: Tensors) -> int:
@@ -81,10 +87,15 @@ def measure_throughput(provider: Provider, problem: Problem, seed: int, device: 
     provider, problem
     seed : int
         Seeds the inputs and the order of the arms.
-    device : {"cpu"}
+    device : {"cpu", "cuda"}
     memory_bytes : int
         Most memory for the rotated buffers; half of what is free is used at most.
     """
+    if device != "cpu":
+        from ics_bench.kernels.cuda_throughput import compare_on_gpu
+
+        name = type(provider).__name__
+        return compare_on_gpu({name: provider}, problem, seed, torch.device(device), memory_bytes).of(name)
     nbytes = floor_bytes(problem)
     tensors = draw(problem, "normal", seed, device)
     set_bytes = 2 * nbytes + saved_bytes(provider, problem, tensors.clone())

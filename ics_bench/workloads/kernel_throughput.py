@@ -7,29 +7,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Scalar, Workload
-from ics_bench.core.environment import last_level_cache_bytes, private_cache_bytes
+from ics_bench.core.environment import last_level_cache_bytes
 from ics_bench.kernels import PROVIDERS
 from ics_bench.kernels.clock import BUDGET_SECONDS, MAX_ROUNDS, MIN_ROUNDS, WARM_UP_SECONDS
 from ics_bench.kernels.provider import load_provider
 from ics_bench.kernels.rotation import CACHE_FACTOR, MEBIBYTE, plan_sets
 from ics_bench.kernels.spec import (
+    CHANNELS_LAST_RANKS,
     GROUP_NORMS,
     KERNEL_NORMS,
     ROW_NORMS,
     Direction,
+    Layout,
     Problem,
     floor_bytes,
     parse_shape,
     roof_bytes,
 )
 from ics_bench.subjects import NORMS
+from ics_bench.workloads._kernel_machine import GIGA, GPU_METRICS, free_bytes, of_the_gpu, on_chip_bytes
 
 if TYPE_CHECKING:
     from ics_bench.kernels.throughput import Throughput
 
-GIGA = 1e9
-
-SHARES = ("copy_share", "bus_share", "roof_share")
+SHARES = ("copy_share", "bus_share", "roof_share", "vendor_share")
 """Metrics that compare with the memory's speed."""
 
 COPY_TRANSFERS, ALLOCATING_COPY_TRANSFERS = 2, 3
@@ -62,15 +63,21 @@ class KernelThroughput(Workload):
       what non-temporal stores would reach, if the copy's are ordinary ones; if the copy already uses
       non-temporal stores, *copy_share* is.
     - *roof_share*: *copy_share* with the input counted again where a reduction set exceeds a core's
-      private cache (`ics_bench.kernels.spec.roof_bytes`).
+      private cache, or the registers and shared memory of a GPU's cooperating blocks
+      (`ics_bench.kernels.spec.roof_bytes`).
+    - *vendor_share*: bandwidth over the datasheet's, on a GPU whose datasheet is known.
 
     Parameters and statistics are float32. Buffers rotate through up to four times the last-level
     cache; ``memory_mib`` caps that, and a working set that is too small is said to be so. One that
     fits the cache gets no shares: they would score the cache.
+
+    On a GPU the copy is ours, 16 bytes a load; kernels and copy are replayed in CUDA graphs, checked by
+    cold launches, and the GPU's clocks, power, temperature and throttling are recorded, never set
+    (`ics_bench.kernels.cuda_clock`).
     """
 
     name = "kernel_throughput"
-    version = 1
+    version = 2
     summary = "normalization kernels, checked for correctness, against a copy of as many bytes"
     metrics = (
         Metric("time", "s", "lower", "timing", "median of one call; curve: every round"),
@@ -82,6 +89,11 @@ class KernelThroughput(Workload):
         Metric("copy_share", "1", "higher", "timing", "bandwidth over copy_bandwidth"),
         Metric("bus_share", "1", "higher", "timing", "bandwidth over bus_bandwidth", headline=False),
         Metric("roof_share", "1", "higher", "timing", "copy_share under the shape's own roof", headline=False),
+        Metric("vendor_share", "1", "higher", "timing", "bandwidth over the datasheet's", headline=False),
+        Metric("gpu_clock", "MHz", "neutral", "timing", "of the multiprocessors, at work", headline=False),
+        Metric("gpu_memory_clock", "MHz", "neutral", "timing", "of the memory, at work", headline=False),
+        Metric("gpu_power", "W", "neutral", "timing", "drawn at work", headline=False),
+        Metric("gpu_temperature", "°C", "neutral", "timing", "at work", headline=False),
         Metric(
             "error_over_bound",
             "1",
@@ -118,7 +130,20 @@ class KernelThroughput(Workload):
                 "256x64x56x56", "256x2048x7x7", "32x320x64x64",
             ),
         ),
-        Axis("provider", "whose kernel", quick=("torch_eager", "module"), registry=PROVIDERS),
+        Axis(
+            "layout",
+            "order of x and its like in memory",
+            quick=("contiguous",),
+            standard=("contiguous", "channels_last"),
+            choices=("contiguous", "channels_last"),
+        ),
+        Axis(
+            "provider",
+            "whose kernel",
+            quick=("torch_eager", "module", "cuda"),
+            full=("torch_eager", "torch_compile", "module", "cuda", "cupy_arrays", "cupy_reduction"),
+            registry=PROVIDERS,
+        ),
         Axis("memory_mib", "most memory for the rotated buffers", quick=(64,), standard=(2560,), minimum=1),
     )  # fmt: skip
     seeds: ClassVar[Mapping[Profile, int]] = {"quick": 1, "standard": 1, "full": 3}
@@ -133,15 +158,21 @@ class KernelThroughput(Workload):
     }
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
-        """Add one reduced precision to the quick profile, so that it is exercised."""
+        """Add one reduced precision and one other layout to the quick profile, so that they are exercised."""
         if profile != "quick":
             return ()
         first = {axis.name: axis.quick[0] for axis in self.axes}
-        return (Case.of({**first, "norm": "layer", "dtype": "bfloat16"}),)
+        return (
+            Case.of({**first, "norm": "layer", "dtype": "bfloat16"}),
+            Case.of({**first, "norm": "batch", "shape": "8x64x28x28", "layout": "channels_last"}),
+        )
 
     def includes(self, case: Case) -> bool:
         """Keep shapes that suit the norm, modes that differ, and providers that have it."""
-        norm, rows = case.text("norm"), case.text("shape").count("x") == 1
+        norm, rank = case.text("norm"), case.text("shape").count("x") + 1
+        rows = rank == 2
+        if case["layout"] != "contiguous" and (norm in ROW_NORMS or rank not in CHANNELS_LAST_RANKS):
+            return False
         if (norm in ROW_NORMS and not rows) or (norm in GROUP_NORMS and rows):
             return False
         if case["mode"] == "eval" and norm in (*ROW_NORMS, *GROUP_NORMS):
@@ -149,7 +180,12 @@ class KernelThroughput(Workload):
         return load_provider(case.text("provider")).takes(norm)
 
     def applies(self, metric: str, case: Case) -> bool:
-        """Only norms with a reference have an error, and only working sets beyond the cache have shares."""
+        """Only norms with a reference have an error, and only working sets beyond the cache have shares.
+
+        What a GPU alone has is not expected of a case, which does not name its device.
+        """
+        if metric in GPU_METRICS:
+            return False
         if metric == "error_over_bound":
             return case["norm"] in KERNEL_NORMS
         if metric in SHARES:
@@ -170,15 +206,11 @@ class KernelThroughput(Workload):
 
     def skip(self, case: Case, device: str) -> str | None:
         """Answer with the provider's reason, or with what the machine lacks."""
-        import psutil
-
         problem = _problem(case)
         reason = load_provider(case.text("provider")).why_not(problem, device)
         if reason is not None:
             return reason
-        if device != "cpu":
-            return f"there is no clock for device {device!r} yet; only cpu is timed"
-        needed, free = 4 * floor_bytes(problem), psutil.virtual_memory().available
+        needed, free = 4 * floor_bytes(problem), free_bytes(device)
         if needed > free:
             return f"shape {case['shape']} needs {needed / MEBIBYTE:.0f} MiB and {free / MEBIBYTE:.0f} MiB are free"
         return None
@@ -204,10 +236,10 @@ class KernelThroughput(Workload):
             warnings.append(f"correctness not checked: there is no reference for norm {problem.norm!r}")
         timing_seed = self.seed_for(case, seeds[0], "timing")
         timed = measure_throughput(provider, problem, timing_seed, device, case.integer("memory_mib") * MEBIBYTE)
-        yield from self._timings(case, problem, timed, (*warnings, *timed.warnings))
+        yield from self._timings(case, problem, timed, (*warnings, *timed.warnings), device)
 
     def _timings(
-        self, case: Case, problem: Problem, timed: Throughput, warnings: Sequence[str]
+        self, case: Case, problem: Problem, timed: Throughput, warnings: Sequence[str], device: str
     ) -> Iterator[Measurement]:
         from ics_bench.stats.ranks import median_interval
 
@@ -217,7 +249,7 @@ class KernelThroughput(Workload):
         bus = ideal_copy * ALLOCATING_COPY_TRANSFERS / COPY_TRANSFERS
         rounds = tuple(float(number) for number in range(len(timed.kernel)))
         copy_rates = tuple(timed.copy_bytes / seconds / GIGA for seconds in timed.copy)
-        roof = roof_bytes(problem, private_cache_bytes()) / floor_bytes(problem)
+        roof = roof_bytes(problem, on_chip_bytes(device)) / floor_bytes(problem)
         curves = {"time": Curve(rounds, timed.kernel, "round"), "copy_bandwidth": Curve(rounds, copy_rates, "round")}
         values = {
             "time": kernel.median,
@@ -229,6 +261,7 @@ class KernelThroughput(Workload):
             "copy_share": bandwidth / ideal_copy,
             "bus_share": bandwidth / bus,
             "roof_share": bandwidth * roof / ideal_copy,
+            **of_the_gpu(timed, bandwidth, device),
         }
         for name, value in values.items():
             if timed.in_cache and name in SHARES:
@@ -244,7 +277,8 @@ def _problem(case: Case, groups: int | None = None) -> Problem:
         from ics_bench.subjects.norms.group import group_count
 
         groups = group_count(shape[1]) if norm == "group" else 1
-    return Problem(norm, direction, shape, case.text("dtype"), case["mode"] == "train", groups)
+    layout: Layout = "contiguous" if case["layout"] == "contiguous" else "channels_last"
+    return Problem(norm, direction, shape, case.text("dtype"), case["mode"] == "train", groups, layout=layout)
 
 
 WORKLOAD = KernelThroughput()

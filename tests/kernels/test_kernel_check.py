@@ -226,6 +226,24 @@ def test_a_problem_too_large_for_the_oracle_is_checked_on_its_first_samples() ->
     assert shrink(Problem("layer", "forward", (3, MAX_ELEMENTS))).shape[0] == 2
 
 
+class Contiguous(Rounded):
+    """Right, and in whatever layout NumPy has."""
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        kernel = super().prepare(problem, tensors)
+        return lambda: tuple(output.contiguous() for output in kernel())
+
+
+def test_a_result_in_another_layout_is_right_and_said_to_be_so() -> None:
+    problem = replace(_problem("group", "forward"), layout="channels_last")
+    verdict = check(Contiguous(), problem, seed=0, device="cpu")
+    assert verdict.correct
+    assert "another memory layout" in verdict.warnings()[-1]
+    kept = check(load_provider("torch_eager"), replace(problem, norm="batch"), seed=0, device="cpu")
+    assert kept.warnings() == ()
+    assert check(Contiguous(), _problem("group", "forward"), seed=0, device="cpu").warnings() == ()
+
+
 class OnlyPowers(Rounded):
     """Declines what is not a power of two, and is wrong there."""
 
@@ -256,11 +274,14 @@ def _eager_problems() -> list[Problem]:
             for training in (True, False):
                 found.append(Problem("batch", direction, (300, 40), dtype, training))
             found.append(Problem("batch", direction, SHAPES["batch"], dtype, training=False))
+            found.append(Problem("batch", direction, SHAPES["batch"], dtype, layout="channels_last"))
     return found
 
 
 @pytest.mark.parametrize(
-    "problem", _eager_problems(), ids=lambda p: f"{p.norm}-{p.direction}-{p.dtype}-{len(p.shape)}d-{p.training}"
+    "problem",
+    _eager_problems(),
+    ids=lambda p: f"{p.norm}-{p.direction}-{p.dtype}-{len(p.shape)}d-{p.training}-{p.layout}",
 )
 def test_eager_kernels_are_within_the_chains_that_they_declare(problem: Problem) -> None:
     verdict = check(load_provider("torch_eager"), problem, seed=7, device="cpu")

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from ics_bench.kernels.inputs import KINDS, draw, exact_inputs
 from ics_bench.kernels.spec import DTYPE_BYTES, Problem, view
@@ -56,3 +57,14 @@ def test_a_copy_of_the_inputs_does_not_follow_the_kernel() -> None:
     before = inputs.weight.copy()
     tensors.weight.zero_()
     assert (inputs.weight == before).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout"), [((2, 3, 4, 5), torch.channels_last), ((2, 3, 2, 4, 5), torch.channels_last_3d)]
+)
+def test_the_channels_lie_last_where_the_problem_says_so(shape: tuple[int, ...], layout: torch.memory_format) -> None:
+    problem = Problem("batch", "forward", shape, layout="channels_last")
+    tensors = draw(problem, "normal", 0)
+    assert tensors.x.is_contiguous(memory_format=layout)
+    assert tensors.clone().dy.is_contiguous(memory_format=layout)
+    assert tensors.x.equal(draw(Problem("batch", "forward", shape), "normal", 0).x)

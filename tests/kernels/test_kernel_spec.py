@@ -91,6 +91,11 @@ def test_a_problem_that_makes_no_sense_is_refused(arguments: tuple) -> None:
         Problem(*arguments)
 
 
+def test_rows_have_no_channels_last() -> None:
+    with pytest.raises(ValueError, match="4 or 5 dimensions"):
+        Problem("batch", "forward", (4, 8), layout="channels_last")
+
+
 @pytest.mark.parametrize("norm", GROUP_NORMS)
 def test_group_norms_say_what_they_return(norm: str) -> None:
     assert Problem(norm, "forward", MAPS).outputs == ("y",)

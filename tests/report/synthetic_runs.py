@@ -138,6 +138,7 @@ def kernel_record(share, **case):
         "mode": "train",
         "dtype": "float32",
         "shape": "1024x1024",
+        "layout": "contiguous",
         "provider": "torch_eager",
         "memory_mib": 64,
         **case,

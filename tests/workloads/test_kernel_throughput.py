@@ -9,7 +9,10 @@ import pytest
 from ics_bench.core import Case, UsageError
 from ics_bench.core.workload import PROFILES
 from ics_bench.kernels.spec import KERNEL_NORMS, Problem, floor_bytes, parse_shape
+from ics_bench.workloads._kernel_machine import GPU_METRICS
 from ics_bench.workloads.kernel_throughput import SHARES, WORKLOAD
+
+ON_CPU = {metric.name for metric in WORKLOAD.metrics} - set(GPU_METRICS)
 
 PLUG_INS = '''
 import torch
@@ -70,6 +73,7 @@ def plug_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def _only(**overrides: object) -> Case:
+    overrides.setdefault("provider", "module" if ":" in str(overrides["norm"]) else "torch_eager")
     cases = WORKLOAD.cases("quick", {name: [value] for name, value in overrides.items()})
     assert len(cases) == 1, cases
     return cases[0]
@@ -100,7 +104,7 @@ def test_a_correct_kernel_is_scored_in_every_metric_and_the_scores_agree(set_cac
     set_cache("256K")
     case = _only(norm="layer", direction="backward", mode="train", shape="48x64", memory_mib=2)
     found = _measure(case)
-    assert set(found) == {metric.name for metric in WORKLOAD.metrics}
+    assert set(found) == ON_CPU
     value = {name: measurement.value for name, measurement in found.items()}
     floor = floor_bytes(Problem("layer", "backward", (48, 64)))
     assert math.isclose(value["bandwidth"] * 1e9 * value["time"], floor)
@@ -119,12 +123,12 @@ def test_a_correct_kernel_is_scored_in_every_metric_and_the_scores_agree(set_cac
 def test_a_working_set_inside_the_cache_is_labelled_and_gets_no_share(set_cache) -> None:
     set_cache("64M")
     case = _only(norm="group", direction="forward", shape="2x8x5x5", memory_mib=32)
-    assert {m.name for m in WORKLOAD.metrics if not WORKLOAD.applies(m.name, case)} == set(SHARES)
+    assert {name for name in ON_CPU if not WORKLOAD.applies(name, case)} == ON_CPU & set(SHARES)
     found = _measure(case)
-    assert set(found) == {metric.name for metric in WORKLOAD.metrics} - set(SHARES)
+    assert set(found) == ON_CPU - set(SHARES)
     assert any("no share of the copy is scored" in warning for warning in found["time"].warnings)
     beyond = _only(norm="group", direction="forward", shape="2x8x5x5", memory_mib=128)
-    assert all(WORKLOAD.applies(name, beyond) for name in SHARES)
+    assert all(WORKLOAD.applies(name, beyond) for name in ON_CPU & set(SHARES))
 
 
 @pytest.mark.parametrize("cache", ["1M", "2M", "8M", "10G"])
@@ -179,7 +183,7 @@ def test_a_norm_of_your_own_is_timed_unchecked_and_says_so(
     assert case["provider"] == "module"
     assert not WORKLOAD.applies("error_over_bound", case)
     found = _measure(case)
-    assert set(found) == {metric.name for metric in WORKLOAD.metrics} - {"error_over_bound"}
+    assert set(found) == ON_CPU - {"error_over_bound"}
     assert all(any(norm in warning for warning in m.warnings) for m in found.values())
     transfers = 2 if direction == "forward" else 3
     moved = transfers * math.prod(parse_shape(shape)) * 4
@@ -214,9 +218,17 @@ def test_a_shape_beyond_the_memory_and_a_device_without_a_clock_are_skipped() ->
     assert WORKLOAD.skip(_only(norm="layer", shape="16x64", direction="forward"), "cuda") is not None
 
 
+def test_our_cuda_kernels_are_skipped_on_the_processor_with_the_reason() -> None:
+    for case in WORKLOAD.cases("quick", {"provider": ["cuda"]}):
+        assert WORKLOAD.skip(case, "cpu") == "Cuda has no device 'cpu'; it has cuda"
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
+        ({"norm": "layer", "layout": "channels_last"}, "has no case"),
+        ({"norm": "batch", "shape": "4x8", "layout": "channels_last"}, "has no case"),
+        ({"layout": "NHWC"}, "channels_last"),
         ({"shape": "12"}, "for example 4096x1024"),
         ({"shape": "4x0"}, "shape '4x0'"),
         ({"norm": "layer", "shape": "2x3x4x5"}, "has no case with norm=layer, shape=2x3x4x5"),
@@ -249,7 +261,9 @@ def test_every_profile_covers_every_norm_both_ways_on_shapes_that_suit_it(profil
         rows = len(parse_shape(case.text("shape"))) == 2
         assert case["norm"] == "batch" or rows == (case["norm"] in ("layer", "rms"))
         assert WORKLOAD.applies("error_over_bound", case)
-        assert case["provider"] == "torch_eager"
+        assert case["layout"] == "contiguous" or len(parse_shape(case.text("shape"))) == 4
+    assert {"torch_eager", "cuda"} <= {case["provider"] for case in cases}
+    assert {case["layout"] for case in cases} == {"contiguous", "channels_last"}
     assert any(case["dtype"] != "float32" for case in cases)
     assert {case["mode"] for case in cases} == {"train", "eval"}
 

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 
 from ics_bench.core import UsageError
-from ics_bench.kernels.cuda.geometry import Argument, Device, Launch, Plan
+from ics_bench.kernels.cuda.geometry import Argument, Launch, Plan
 from ics_bench.kernels.cuda.operation import Buffers, Engine
 from ics_bench.kernels.cuda.source import OPTIONS, source
+from ics_bench.kernels.gpus import device_of
 
-LEAST_CAPABILITY, CLUSTER_CAPABILITY = 80, 90
-"""Compute capabilities, times ten, from which there are bfloat16 conversions, and clusters."""
+LEAST_CAPABILITY = 8
+"""Major compute capability from which there are bfloat16 conversions."""
 
 DEFAULT_SHARED_BYTES = 48 * 1024
 """Dynamic shared memory that a kernel gets without asking."""
@@ -28,7 +29,7 @@ def why_not_here() -> str | None:
     if not torch.cuda.is_available():
         return "torch sees no CUDA device"
     major, minor = torch.cuda.get_device_capability()
-    if 10 * major + minor < LEAST_CAPABILITY:
+    if major < LEAST_CAPABILITY:
         return f"{torch.cuda.get_device_name()} has compute capability {major}.{minor}; the CUDA kernels need 8.0"
     return None
 
@@ -64,16 +65,8 @@ class CupyEngine(Engine):
     """
 
     def __init__(self, index: int) -> None:
-        import cupy
-
         self.index = index
-        found = cupy.cuda.Device(index)
-        attributes = found.attributes
-        self.device = Device(
-            attributes["MultiProcessorCount"],
-            int(found.compute_capability) >= CLUSTER_CAPABILITY,
-            attributes["MaxSharedMemoryPerBlockOptin"],
-        )
+        self.device = device_of(torch.cuda.get_device_properties(index))
         self._functions: dict[tuple[str, str], Any] = {}
 
     def run(self, plan: Plan, buffers: Buffers) -> None:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors
+from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, any_order
 from ics_bench.kernels.spec import ROW_NORMS, Problem
 
 WELFORD_CHUNK = 16
@@ -129,8 +129,7 @@ class TorchEager(Provider):
         """Count the additions in ATen's CPU loops; elsewhere, no order of n additions exceeds n."""
         if device == "cpu":
             return _cpu_chains(problem)
-        per_set = problem.elements // max(1, problem.reduction_sets)
-        return Chains(3 * per_set, per_set, problem.elements // problem.num_features)
+        return any_order(problem)
 
     def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
         """Return the operator's closure; see the functions above for which one."""
@@ -185,8 +184,9 @@ def _cpu_chains(problem: Problem) -> Chains:
         return Chains(
             _moments(members * positions, problem.dtype), over_positions + _vector(members), over_positions + samples
         )
-    if positions == 1:
-        return Chains(_split(samples), _split(samples), _split(samples))
+    if positions == 1 or problem.layout == "channels_last":
+        rows = _split(samples * positions)
+        return Chains(rows, rows, rows)
     if problem.dtype == "float32":  # sums over samples, and the moments, are in float64
         return Chains(2, _vector(positions), _vector(positions))
     tail = min(positions, 2 * _lanes())

@@ -19,6 +19,7 @@ ROW, FRAME = 26, 90
 """Height of one bar and of the axis with its title, in pixels."""
 
 RIVALS = "provider"
+PROBLEM = ("norm", "mode", "layout", "shape")
 SHARE = "share of the copy"
 LEAST, SPARE = 1.15, 1.08
 """Least end of the axis, so that it shows the copy itself, and room beyond the longest bar."""
@@ -28,9 +29,9 @@ def draw(frame: pd.DataFrame, styles: Styles) -> Picture:
     """One bar a provider, one row a problem, one plot for each direction and dtype."""
     has_share = frame["case"].isin(frame.loc[frame["metric"] == "copy_share", "case"])
     unscored = frame.loc[~has_share, "case"].nunique()
-    frame, held = hold(frame[has_share], (RIVALS, "norm", "shape", "mode", "direction", "dtype"))
+    frame, held = hold(frame[has_share], (RIVALS, *PROBLEM, "direction", "dtype"))
     parts, left = facets(frame, ("direction", "dtype"), PANELS)
-    spread = [key for key in ("norm", "mode", "shape") if key == "norm" or frame[key].nunique() > 1]
+    spread = [key for key in PROBLEM if key == "norm" or (key in frame and frame[key].nunique() > 1)]
     panels = [Panel(title, _plot(part, spread, styles)) for title, part in parts]
     legend = [
         Entry(text.scalar(provider), swatch(styles.style(RIVALS, provider))) for provider in frame[RIVALS].unique()

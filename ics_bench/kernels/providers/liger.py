@@ -1,0 +1,36 @@
+"""Liger-Kernel's Triton norms, where it is installed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ics_bench.kernels.differentiable import Differentiable
+from ics_bench.kernels.provider import Tensors
+from ics_bench.kernels.spec import Problem
+
+if TYPE_CHECKING:
+    from ics_bench.kernels.differentiable import Function
+
+
+class Liger(Differentiable):
+    """`liger_kernel.transformers.functional`, with gradients that are not written over dy."""
+
+    summary = "Liger-Kernel"
+    module = "liger_kernel.transformers"
+    remedy = "pip install liger-kernel"
+    norms = frozenset({"layer", "rms", "group"})
+
+    def function(self, problem: Problem, tensors: Tensors) -> Function:
+        """Return the norm of the problem."""
+        from liger_kernel.transformers import functional
+
+        del tensors
+        eps, features, groups = problem.eps, problem.num_features, problem.num_groups
+        if problem.norm == "layer":
+            return lambda x, weight, bias: functional.liger_layer_norm(x, weight, bias, eps)
+        if problem.norm == "group":
+            return lambda x, weight, bias: functional.liger_group_norm(x, weight, bias, features, groups, eps)
+        return lambda x, weight, bias: functional.liger_rms_norm(x, weight, eps, in_place=False)
+
+
+PROVIDER = Liger()

@@ -1,0 +1,132 @@
+"""Every provider can be listed without its library, says what is missing, and computes the norm it names."""
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+
+from ics_bench.kernels import PROVIDERS
+from ics_bench.kernels.check import check
+from ics_bench.kernels.differentiable import Differentiable
+from ics_bench.kernels.provider import Kernel, Provider, Tensors, load_provider
+from ics_bench.kernels.providers.cupy_arrays import CupyArrays
+from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, Problem
+
+needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+LIBRARIES = ("cupy", "liger_kernel", "quack", "apex", "triton")
+SHAPES = {"layer": (16, 96), "rms": (16, 96)}
+
+
+def _problem(norm: str, direction: str = "forward", dtype: str = "float32") -> Problem:
+    return Problem(norm, direction, SHAPES.get(norm, (4, 16, 6, 6)), dtype, groups=2)
+
+
+def test_listing_providers_imports_none_of_their_libraries() -> None:
+    before = {name for name in LIBRARIES if name in sys.modules}
+    for name in PROVIDERS.builtin():
+        importlib.reload(importlib.import_module(f"ics_bench.kernels.providers.{name}"))
+        assert load_provider(name).summary
+    assert {name for name in LIBRARIES if name in sys.modules} == before
+
+
+@pytest.mark.parametrize("name", [n for n in PROVIDERS.builtin() if n != "module"])
+def test_a_provider_says_why_it_cannot_run_here_or_runs(name: str) -> None:
+    provider = load_provider(name)
+    norm = next(norm for norm in KERNEL_NORMS if provider.takes(norm))
+    problem = _problem(norm)
+    for device in ("cpu", "cuda"):
+        reason = provider.why_not(problem, device)
+        if device not in provider.devices:
+            assert f"no device '{device}'" in str(reason)
+        elif device == "cuda" and not torch.cuda.is_available():
+            assert reason == "torch sees no CUDA device"
+
+
+@pytest.mark.parametrize("name", ["liger", "quack", "apex"])
+def test_a_library_that_is_not_installed_is_named_with_its_remedy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = load_provider(name)
+    assert isinstance(provider, Differentiable)
+    try:
+        found = importlib.util.find_spec(provider.module)
+    except ModuleNotFoundError:
+        found = None
+    if found is not None:
+        pytest.skip(f"{provider.module} is installed")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    norm = next(norm for norm in KERNEL_NORMS if provider.takes(norm))
+    assert provider.why_not(_problem(norm), "cuda") == f"{provider.module} is not installed: {provider.remedy}"
+    assert "channels_last" in str(
+        provider.why_not(Problem("group", "forward", (2, 8, 2, 2), layout="channels_last"), "cuda")
+        if provider.takes("group")
+        else provider.why_not(Problem("batch", "forward", (2, 8, 2, 2), layout="channels_last"), "cuda")
+    ) or not provider.takes("group")
+
+
+class Numpy(CupyArrays):
+    """CuPy's array expressions, evaluated by NumPy."""
+
+    devices = frozenset({"cpu"})
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        arrays = {field.name: getattr(tensors, field.name).numpy() for field in fields(tensors)}
+        return lambda: tuple(map(torch.from_numpy, self.evaluate(np, problem, arrays)))
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("norm", KERNEL_NORMS)
+@pytest.mark.parametrize("dtype", sorted(CupyArrays.dtypes))
+def test_cupys_array_expressions_are_the_norms(norm: str, direction: str, dtype: str) -> None:
+    verdict = check(Numpy(), _problem(norm, direction, dtype), seed=3, device="cpu")
+    assert verdict.correct, verdict.worst
+
+
+def test_inputs_that_an_unknown_order_of_sums_leaves_without_a_bound_are_counted() -> None:
+    (warning,) = check(Numpy(), _problem("layer", dtype="float16"), seed=3, device="cpu").warnings()
+    assert "adversarial inputs have no error bound" in warning
+
+
+class PlainTorch(Differentiable):
+    """A library's functions: torch's own."""
+
+    summary = "torch.nn.functional"
+    module = "torch"
+    remedy = "install it"
+    devices = frozenset({"cpu"})
+
+    def function(self, problem: Problem, tensors: Tensors):
+        from ics_bench.kernels.providers.torch_compile import _norm
+
+        norm = _norm(problem)
+        return lambda x, weight, bias: norm(x, weight, bias, tensors.running_mean, tensors.running_var)
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("norm", KERNEL_NORMS)
+def test_a_librarys_functions_are_checked_both_ways(norm: str, direction: str) -> None:
+    verdict = check(PlainTorch(), _problem(norm, direction), seed=3, device="cpu")
+    assert verdict.correct, verdict.worst
+
+
+def test_frozen_statistics_have_no_parameter_gradients_to_ask_for() -> None:
+    problem = Problem("batch", "backward", (4, 16, 6, 6), training=False)
+    assert check(PlainTorch(), problem, seed=3, device="cpu").correct
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("norm", KERNEL_NORMS)
+def test_what_torch_compiles_is_the_norm(norm: str, direction: str) -> None:
+    verdict = check(load_provider("torch_compile"), _problem(norm, direction), seed=3, device="cpu")
+    assert verdict.correct, verdict.worst
+
+
+def test_every_dtype_is_offered_by_ours_and_by_torchs() -> None:
+    for name in ("cuda", "torch_eager", "torch_compile"):
+        provider: Provider = load_provider(name)
+        assert provider.dtypes == set(DTYPE_BYTES)
+        assert provider.norms == set(KERNEL_NORMS)
+        assert "cuda" in provider.devices
