@@ -222,14 +222,14 @@ NO_NORM = "nor does no norm, rate 1.0"
 
 
 def test_a_diverged_replica_that_is_not_reported(monkeypatch):
-    """A workload that leaves diverged replicas out → san-1's control, in which all diverge, is not measured."""
+    """A workload that leaves diverged replicas out → san-1's control, in which nearly all diverge, lacks seeds."""
     claim = small("san-1", NO_NORM)
     assert verdicts(claim) == ("supported", {NO_NORM: "supported"})
     whole = NoisyNorm.measure
     survivors = lambda *a: (m for m in whole(*a) if not any("diverged" in text for text in m.warnings))  # noqa: E731
     monkeypatch.setattr(NoisyNorm, "measure", survivors)
     (record,) = records(claim)
-    assert (record.status, record.reason) == ("failed", "the workload yielded no measurement")
+    assert len({m.seed for m in record.measurements}) < claim.least_seeds
     assert verdicts(claim, record.measurements) == ("inconclusive", {NO_NORM: "inconclusive"})
 
 
