@@ -21,6 +21,7 @@ import click
 
 from ics_bench.core.environment import fingerprint, private_cache_bytes
 from ics_bench.kernels import PROVIDERS
+from ics_bench.kernels.clock import overhead_seconds
 from ics_bench.kernels.provider import Provider, load_provider
 from ics_bench.kernels.scores import HEADINGS, Score, score, table
 from ics_bench.kernels.shapes import small_table, whole_table
@@ -191,6 +192,10 @@ def main(
             json_file.write_text(json.dumps(kept, indent=1) + "\n")
     show(rows, OURS[device])
     click.echo(f"{len(rows)} problems, {len(kept['left_out'])} left out")
+    times = [one.time for _, scores in rows for one in scores if one.time is not None]
+    if device == "cpu" and times:
+        own = overhead_seconds()
+        click.echo(f"reading the clock takes {own * 1e9:.0f} ns, {own / min(times):.2%} of the shortest kernel's time")
     if json_file:
         json_file.write_text(json.dumps(kept, indent=1) + "\n")
     if kept["failures"] and checking:
