@@ -75,10 +75,12 @@ def print_account(run: Run) -> None:
         parts.append(f"{missing} not yet measured")
     click.echo(f"{count(len(run.header['plan']), 'case')}: {', '.join(parts)}; {duration(seconds)} of measuring")
     for status, records in (("skipped", run.skipped), ("FAILED", run.failed)):
+        alike: dict[tuple[str, str], list[str]] = {}
         for record in records:
-            click.echo(
-                f"{status}  {printable(record.workload)} {printable(record.case.id)}: {printable(record.reason)}"
-            )
+            alike.setdefault((record.workload, record.reason), []).append(record.case.id)
+        for (workload, reason), cases in alike.items():
+            more = f" and {len(cases) - 1} more" if len(cases) > 1 else ""
+            click.echo(f"{status}  {printable(workload)} {printable(cases[0])}{more}: {printable(reason)}")
     click.echo(f"run     {printable(str(run.folder))}")
 
 

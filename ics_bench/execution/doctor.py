@@ -71,6 +71,7 @@ PACKAGES = (
 """Distribution, module, what needs it, how to get it."""
 
 PROGRAMS = (
+    ("g++", ("g++",), "the tests that run the CUDA kernels on the processor, and torch.compile", "apt-get install g++"),
     ("git", ("git",), "the commit in run.json, and asv", "install git with the system's package manager"),
     (
         "nvidia-smi",

@@ -135,15 +135,24 @@ def shrink(problem: Problem, most: int = MAX_ELEMENTS) -> Problem:
     return replace(problem, shape=(samples, *problem.shape[1:]))
 
 
-def check(provider: Provider, problem: Problem, seed: int, device: str, most: int = MAX_ELEMENTS) -> Verdict:
+def check(
+    provider: Provider,
+    problem: Problem,
+    seed: int,
+    device: str,
+    most: int = MAX_ELEMENTS,
+    adversarial: bool = True,
+) -> Verdict:
     """Check a kernel on the adversarial problems and on the problem itself.
 
     Adversarial problems that the provider declines (`Provider.why_not`) are left out: they are a declared
     limit. A problem of more than ``most`` elements is checked on its first samples, which the verdict records.
+    Whoever has checked another shape of the same kind need not see the adversarial ones again.
     """
     own = shrink(problem, most)
     worst, where, unbounded = 0.0, "nowhere", 0
-    for candidate, kind in [*adversaries(problem), (own, "normal")]:
+    others = list(adversaries(problem)) if adversarial else []
+    for candidate, kind in [*others, (own, "normal")]:
         if provider.why_not(candidate, device) is not None:
             continue
         try:

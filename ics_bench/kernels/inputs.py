@@ -34,11 +34,12 @@ def draw(problem: Problem, kind: Kind, seed: int, device: str = "cpu") -> Tensor
     seed : int
         Everything is drawn from one generator seeded with it, the shape and the kind.
     device : str
+        Where it is drawn, too: each kind of device has its own numbers.
     """
-    generator = torch.Generator().manual_seed(derive_seed(seed, kind, problem.shape, problem.dtype))
+    generator = torch.Generator(device).manual_seed(derive_seed(seed, kind, problem.shape, problem.dtype))
 
     def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator)
+        return torch.randn(*shape, generator=generator, device=device)
 
     x, dy = normal(*problem.shape), normal(*problem.shape)
     features = problem.num_features
@@ -55,12 +56,12 @@ def draw(problem: Problem, kind: Kind, seed: int, device: str = "cpu") -> Tensor
         x, running_var = SMALL * x, SMALL**2 * running_var
     dtype, layout = getattr(torch, problem.dtype), memory_format(problem)
     return Tensors(
-        x.to(device, dtype).contiguous(memory_format=layout),
-        dy.to(device, dtype).contiguous(memory_format=layout),
-        (1.0 + normal(features)).to(device),
-        normal(features).to(device),
-        running_mean.to(device),
-        running_var.to(device),
+        x.to(dtype).contiguous(memory_format=layout),
+        dy.to(dtype).contiguous(memory_format=layout),
+        1.0 + normal(features),
+        normal(features),
+        running_mean,
+        running_var,
     )
 
 

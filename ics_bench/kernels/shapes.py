@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ics_bench.kernels.spec import Direction, Problem
+from ics_bench.kernels.spec import CHANNELS_LAST_RANKS, Direction, Problem
 
 ROWS = (1, 128, 4096, 32768)
 COLUMNS = (128, 256, 1024, 4096, 5120, 8192, 16384, 65536, 131072)
@@ -32,33 +33,36 @@ SMALL: dict[str, tuple[tuple[int, ...], ...]] = {
 """A few of each kind, for a processor or a first look."""
 
 
-def whole_table(dtypes: Sequence[str] = ("bfloat16", "float32")) -> Iterator[Problem]:
-    """List every problem of the table, both ways."""
+def whole_table(dtypes: Sequence[str] = ("bfloat16", "float32")) -> list[Problem]:
+    """List every problem of the table, both ways; norms take turns, so that a part of it has some of each."""
+    rows = (*((m, n) for n in COLUMNS for m in ROWS), *TAILS)
     shapes: dict[str, tuple[tuple[int, ...], ...]] = {
-        norm: (*((m, n) for n in COLUMNS for m in ROWS), *TAILS, *CLIFFS[norm]) for norm in ("layer", "rms")
-    }
-    shapes |= {
-        "batch": (*BATCH_MAPS, *CLIFFS["batch"]),
+        "layer": (*CLIFFS["layer"], *rows),
+        "rms": (*CLIFFS["rms"], *rows),
+        "batch": (*CLIFFS["batch"], *BATCH_MAPS),
         "group": GROUP_MAPS,
-        "instance": (*BATCH_MAPS[1:], *CLIFFS["instance"]),
+        "instance": (*CLIFFS["instance"], *BATCH_MAPS[1:]),
     }
-    yield from _problems(shapes, dtypes)
+    return _take_turns([list(_problems(norm, several, dtypes)) for norm, several in shapes.items()])
 
 
-def small_table(dtypes: Sequence[str] = ("float32", "bfloat16")) -> Iterator[Problem]:
+def small_table(dtypes: Sequence[str] = ("float32", "bfloat16")) -> list[Problem]:
     """List a few problems of each kind, both ways."""
-    yield from _problems(SMALL, dtypes)
+    return _take_turns([list(_problems(norm, several, dtypes)) for norm, several in SMALL.items()])
 
 
-def _problems(shapes: dict[str, tuple[tuple[int, ...], ...]], dtypes: Sequence[str]) -> Iterator[Problem]:
+def _take_turns(lists: Sequence[list[Problem]]) -> list[Problem]:
+    turns = itertools.zip_longest(*lists)
+    return [problem for turn in turns for problem in turn if problem is not None]
+
+
+def _problems(norm: str, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str]) -> Iterator[Problem]:
     directions: tuple[Direction, ...] = ("forward", "backward")
-    for norm, several in shapes.items():
-        for dtype in dtypes:
-            for direction in directions:
-                for shape in several:
-                    problem = Problem(norm, direction, shape, dtype, groups=GROUPS if norm == "group" else 1)
-                    yield problem
-                    if len(shape) in (4, 5):
-                        yield replace(problem, layout="channels_last")
-                    if norm == "batch":
-                        yield replace(problem, training=False)
+    groups = GROUPS if norm == "group" else 1
+    for shape, dtype, direction in itertools.product(shapes, dtypes, directions):
+        problem = Problem(norm, direction, shape, dtype, groups=groups)
+        yield problem
+        if len(shape) in CHANNELS_LAST_RANKS:
+            yield replace(problem, layout="channels_last")
+        if norm == "batch":
+            yield replace(problem, training=False)

@@ -42,7 +42,7 @@ def test_skipped_and_failed_cases_are_told_with_their_reasons(command):
     done = command("run", DRAWS, "--case", "flavour=unfit", "--case", "flavour=plain", *INLINE, "--out", "s")
     assert done.code == 0
     assert "6 cases: 3 measured, 3 skipped, 0 failed" in done.out
-    assert "skipped  plugin_workloads:DRAWS size=1,flavour=unfit: this flavour has no numbers" in done.out
+    assert "skipped  plugin_workloads:DRAWS size=1,flavour=unfit and 2 more: this flavour has no numbers" in done.out
     done = command("run", "plugin_workloads:DYING", "--case", "how=raises", "--case", "how=well", *INLINE, "--out", "t")
     assert done.code == 2
     assert "2 cases: 1 measured, 0 skipped, 1 failed" in done.out

@@ -21,7 +21,9 @@ from ics_bench.kernels.cuda.source import FAMILIES, digest, instantiations, sour
 
 needs_compiler = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
-KEPT = json.loads((Path(__file__).parents[2] / "reports/kernels/resources.json").read_text())
+ROOT = Path(__file__).parents[2]
+KEPT = json.loads((ROOT / "reports/kernels/resources.json").read_text())
+DOCUMENTED = (ROOT / "docs/kernels.md").read_text()
 
 REGISTERS = {"row_forward": 64, "row_backward": 128, "group": 64, "channel": 128}
 """Most registers a thread under each kernel's launch bounds, by the beginning of its name."""
@@ -42,6 +44,16 @@ def test_the_kept_report_is_of_these_sources_and_holds_every_kernel_without_a_sp
     every = [name for family in FAMILIES for name in instantiations(family, architecture in WITH_CLUSTERS)]
     assert sorted(found) == sorted(every)
     _require_no_spills(found)
+
+
+def test_the_documented_registers_are_those_of_the_report() -> None:
+    for kind in {name.partition("<")[0] for name in KEPT["kernels"]["sm_90"]}:
+        most = [
+            max(taken[0] for name, taken in KEPT["kernels"][one].items() if name.partition("<")[0] == kind)
+            for one in ARCHITECTURES
+        ]
+        assert f"| `{kind}` | {' | '.join(map(str, most))} |\n" in DOCUMENTED
+    assert f"{sum(map(len, KEPT['kernels'].values()))} kernels; none spills" in DOCUMENTED
 
 
 @needs_compiler

@@ -99,6 +99,16 @@ def test_adversarial_inputs_are_within_the_bounds(gpu: HostGpu, norm: str, direc
     assert verdict.correct, verdict.worst
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_planes_that_no_vector_divides_are_read_as_columns(gpu: HostGpu, direction: str, training: bool) -> None:
+    problem = Problem("batch", direction, (70, 8, 3, 3), "float16", training)
+    assert _worst(gpu, problem) <= 1.0
+    wide = [name for name in gpu.launched if name.startswith("channel") and "<" in name]
+    assert wide
+    assert all(name.endswith("<f16, 8, Columns>") for name in wide)
+
+
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_groups_that_fit_no_cluster_go_by_way_of_memory(gpu: HostGpu, direction: str) -> None:
     gpu.device = replace(SMALL_GPU, shared_bytes=512)

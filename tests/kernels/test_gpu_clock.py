@@ -43,7 +43,7 @@ def test_samples_say_what_makes_a_time_doubtful() -> None:
 def test_a_replay_lasts_long_enough_and_not_much_longer(seconds: float, calls: int) -> None:
     loops = loops_for(seconds, calls)
     assert loops * calls * seconds >= REPLAY_SECONDS * 0.999
-    assert loops == 1 or (loops - 1) * calls * seconds < REPLAY_SECONDS
+    assert loops == 1 or (loops - 1) * calls * seconds < REPLAY_SECONDS * 1.001
 
 
 def test_a_working_set_inside_the_gpus_cache_is_labelled_and_one_of_three_caches_is_not() -> None:

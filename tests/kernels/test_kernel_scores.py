@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from ics_bench.kernels.check import Verdict
+from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, load_provider
 from ics_bench.kernels.scores import HEADINGS, Score, score, table
 from ics_bench.kernels.shapes import CLIFFS, COLUMNS, ROWS, small_table, whole_table
 from ics_bench.kernels.spec import KERNEL_NORMS, Problem, floor_bytes
@@ -130,3 +132,39 @@ def test_what_ours_is_checked_on_can_be_planned_for_a_gpu(campaign) -> None:
     assert len(problems) > 300
     for problem in problems:
         assert plan(problem, Device(132, True, 227 * 1024), aligned=True).launches
+
+
+class Raises(Provider):
+    """Cannot be prepared for anything but small problems, and fails when it is timed."""
+
+    summary = "raises"
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def chains(self, problem: Problem, device: str) -> Chains:
+        return load_provider("torch_eager").chains(problem, device)
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        self.shapes.append(problem.shape)
+        if problem.norm != "layer":
+            raise RuntimeError("out of luck")
+        return load_provider("torch_eager").prepare(problem, tensors)
+
+
+def test_a_rival_that_raises_is_left_out_with_its_error_and_the_race_goes_on(campaign) -> None:
+    raises = Raises()
+    race = campaign.Race({"torch_eager": load_provider("torch_eager"), "mine": raises}, "cpu", 0, None)
+    scores, reasons = race.run(Problem("rms", "forward", (64, 96)))
+    assert [one.provider for one in scores] == ["torch_eager"]
+    assert reasons == {"mine": "RuntimeError('out of luck')"}
+    raises.shapes.clear()
+    problem = Problem("layer", "forward", (64, 96))
+    scores, reasons = race.run(problem)
+    assert not reasons
+    assert {one.provider for one in scores} == {"torch_eager", "mine"}
+    assert scores[0].rival_ratio == pytest.approx(1 / scores[1].rival_ratio)
+    assert (3, 2041) in raises.shapes
+    raises.shapes.clear()
+    race.run(replace(problem, shape=(48, 96)))
+    assert set(raises.shapes) == {(48, 96)}  # adversarial inputs were for the first of the kind

@@ -1,8 +1,8 @@
 // BatchNorm, and whatever norm has a set of elements that no cluster can hold: statistics by many blocks a set, a small
 // kernel that merges them into coefficients, and a kernel that applies those.
 //
-// A set has a coefficient of its own: a channel, or a channel of one sample. `blockIdx.y` is the slab of it that a
-// block takes. Partial results are (component, slab, set).
+// A set has a coefficient of its own: a channel, a channel of one sample, or one position of a channel. `blockIdx.y` is
+// the slab of it that a block takes. Partial results are (component, slab, set).
 #include "common.cuh"
 
 constexpr int CHANNEL_THREADS = 256;
@@ -249,12 +249,12 @@ struct Gathering {
     DEVICE long long at(int item) const { return static_cast<long long>(item / members) * sets + set(item); }
 };
 
-// `features` names the parameter of a set: set % features.
+// The parameters of a set are those of the feature set / spread % features.
 KERNEL(128, 1)
 channel_statistics(const float* __restrict__ partial, const float* __restrict__ weight, const float* __restrict__ bias,
                    float* running_mean, float* running_var, float* __restrict__ mean, float* __restrict__ rstd,
-                   float* __restrict__ coefficients, int members, int features, int sets, int slabs, float momentum,
-                   float eps) {
+                   float* __restrict__ coefficients, int members, int spread, int features, int sets, int slabs,
+                   float momentum, float eps) {
     const Gathering from(members, sets, slabs);
     if (!from.live()) return;
     const long long component = static_cast<long long>(slabs) * sets;
@@ -276,7 +276,7 @@ channel_statistics(const float* __restrict__ partial, const float* __restrict__ 
         }
     }
     for (int set = from.first + from.lane; set < from.first + members; set += LANES) {
-        const int feature = set % features;
+        const int feature = set / spread % features;
         coefficients[set] = center;
         coefficients[sets + set] = weight == nullptr ? scale : scale * weight[feature];
         coefficients[2 * sets + set] = bias == nullptr ? 0.0f : bias[feature];
@@ -287,27 +287,28 @@ channel_statistics(const float* __restrict__ partial, const float* __restrict__ 
 KERNEL(128, 1)
 channel_evaluation(const float* __restrict__ weight, const float* __restrict__ bias,
                    const float* __restrict__ running_mean, const float* __restrict__ running_var,
-                   float* __restrict__ coefficients, int sets, float eps) {
-    const int set = blockIdx.x * blockDim.x + threadIdx.x;
+                   float* __restrict__ coefficients, int spread, int sets, float eps) {
+    const int set = blockIdx.x * blockDim.x + threadIdx.x, feature = set / spread;
     if (set >= sets) return;
-    const float scale = reciprocal_root(running_var[set] + eps);
-    coefficients[set] = running_mean == nullptr ? 0.0f : running_mean[set];
-    coefficients[sets + set] = weight == nullptr ? scale : scale * weight[set];
-    coefficients[2 * sets + set] = bias == nullptr ? 0.0f : bias[set];
+    const float scale = reciprocal_root(running_var[feature] + eps);
+    coefficients[set] = running_mean == nullptr ? 0.0f : running_mean[feature];
+    coefficients[sets + set] = weight == nullptr ? scale : scale * weight[feature];
+    coefficients[2 * sets + set] = bias == nullptr ? 0.0f : bias[feature];
 }
 
 // `count` is how many elements one mean is taken over.
 KERNEL(128, 1)
 channel_gradients(const float* __restrict__ partial, const float* __restrict__ weight, const float* __restrict__ mean,
                   const float* __restrict__ rstd, float* __restrict__ dweight, float* __restrict__ dbias,
-                  float* __restrict__ coefficients, int members, int features, int sets, int slabs, float count) {
+                  float* __restrict__ coefficients, int members, int spread, int features, int sets, int slabs,
+                  float count) {
     const Gathering from(members, sets, slabs);
     if (!from.live()) return;
     const long long component = static_cast<long long>(slabs) * sets;
     float plain[2] = {}, sums[2] = {};
     for (int item = from.lane; item < from.items; item += LANES) {
         const long long at = from.at(item);
-        const float w = weight == nullptr ? 1.0f : weight[from.set(item) % features];
+        const float w = weight == nullptr ? 1.0f : weight[from.set(item) / spread % features];
         const float products = partial[at], gradients = partial[component + at];
         plain[0] += products, plain[1] += gradients;
         sums[0] += w * products, sums[1] += w * gradients;
@@ -321,7 +322,7 @@ channel_gradients(const float* __restrict__ partial, const float* __restrict__ w
     const float scale = rstd[from.group];
     for (int set = from.first + from.lane; set < from.first + members; set += LANES) {
         coefficients[set] = mean[from.group];
-        coefficients[sets + set] = weight == nullptr ? scale : scale * weight[set % features];
+        coefficients[sets + set] = weight == nullptr ? scale : scale * weight[set / spread % features];
         coefficients[2 * sets + set] = scale * (sums[1] / count);
         coefficients[3 * sets + set] = scale * scale * (sums[0] / count);
     }

@@ -38,6 +38,9 @@ GATHERING_THREADS = 128
 BLOCKS = 8
 """Blocks wanted on each multiprocessor."""
 
+LEAST_COLUMN = 64
+"""Samples from which a position's partial results are few beside its elements."""
+
 MOST_GRID = 65535
 """Blocks along y and z."""
 
@@ -54,9 +57,11 @@ class Sets:
     outer, inner : int
         Planes of a set and positions of a plane; or rows of a sample and columns.
     sets : int
-        Channels, or channels of every sample.
+        Channels, channels of every sample, or positions of every channel.
     members : int
         Neighbouring sets that share a mean.
+    spread : int
+        Neighbouring sets that share a feature's parameters.
     grid, block : tuple of 3 int
     slabs : int
         Blocks a set.
@@ -70,6 +75,7 @@ class Sets:
     inner: int
     sets: int
     members: int
+    spread: int
     grid: Extent
     block: Extent
     slabs: int
@@ -113,29 +119,47 @@ def sets_of(problem: Problem, device: Device, aligned: bool) -> Sets:
     per_sample = problem.norm != "batch"
     members = features // problem.num_groups if per_sample else 1
     require_countable(problem.elements // max(1, problem.reduction_sets), f"a mean over shape {problem.shape}")
-    if problem.layout == "contiguous" and len(problem.shape) > 2:
-        width = vector_width(problem.dtype, aligned, positions)
+    contiguous = problem.layout == "contiguous" and len(problem.shape) > 2
+    width = vector_width(problem.dtype, aligned, positions if contiguous else features)
+    if contiguous and _by_position(problem, aligned, width):
+        width = vector_width(problem.dtype, aligned, features * positions)
+        return _columns(device, width, 1, batch, features * positions, positions, positions)
+    if contiguous:
         sets, planes = (batch * features, 1) if per_sample else (features, batch)
-        vectors, held = planes * (positions // width), held_vectors(width)
-        threads = min(THREADS, max(LANES, power_of_two(ceil_div(vectors, held))))
-        slabs = _slabs(device, sets, ceil_div(vectors, held * threads))
-        steps = ceil_div(ceil_div(vectors, slabs), held * threads)
-        grid, block = (sets, slabs, 1), (threads, 1, 1)
-        return Sets("Planes", width, planes, positions, sets, members, grid, block, slabs, steps)
+        return _planes(device, width, sets, planes, positions, members)
     samples, rows = (batch, positions) if per_sample else (1, batch * positions)
+    return _columns(device, width, samples, rows, features, members, 1)
+
+
+def _by_position(problem: Problem, aligned: bool, width: int) -> bool:
+    """Whether to take each position of a channel for a column, so that loads are wide where planes are not."""
+    if problem.norm != "batch" or width > 1 or problem.shape[0] < LEAST_COLUMN:
+        return False
+    return vector_width(problem.dtype, aligned, problem.elements // problem.shape[0]) > 1
+
+
+def _planes(device: Device, width: int, sets: int, planes: int, positions: int, members: int) -> Sets:
+    vectors, held = planes * (positions // width), held_vectors(width)
+    threads = min(THREADS, max(LANES, power_of_two(ceil_div(vectors, held))))
+    slabs = _slabs(device, sets, ceil_div(vectors, held * threads))
+    steps = ceil_div(ceil_div(vectors, slabs), held * threads)
+    grid, block = (sets, slabs, 1), (threads, 1, 1)
+    return Sets("Planes", width, planes, positions, sets, members, 1, grid, block, slabs, steps)
+
+
+def _columns(device: Device, width: int, samples: int, rows: int, columns: int, members: int, spread: int) -> Sets:
     if samples > MOST_GRID:
         raise UsageError(
             f"{samples} samples with the channels last; the CUDA kernels take {MOST_GRID}: split the batch"
         )
-    width = vector_width(problem.dtype, aligned, features)
-    vectors, held = features // width, held_vectors(width)
+    vectors, held = columns // width, held_vectors(width)
     across = min(LANES, power_of_two(vectors))
     down = THREADS // across
     blocks = ceil_div(vectors, across)
     slabs = _slabs(device, blocks * samples, ceil_div(rows, held * down))
     steps = ceil_div(ceil_div(rows, slabs), held * down)
     grid, block = (blocks, slabs, samples), (across, down, 1)
-    return Sets("Columns", width, rows, features, samples * features, members, grid, block, slabs, steps)
+    return Sets("Columns", width, rows, columns, samples * columns, members, spread, grid, block, slabs, steps)
 
 
 def plan_channels(problem: Problem, device: Device, aligned: bool) -> Plan:
@@ -168,7 +192,7 @@ def _gathering(kernel: str, seen: Sets, arguments: tuple[Argument, ...]) -> Laun
 
 
 def _sizes(problem: Problem, seen: Sets) -> tuple[np.int32, ...]:
-    return tuple(np.int32(n) for n in (seen.members, problem.num_features, seen.sets, seen.slabs))
+    return tuple(np.int32(n) for n in (seen.members, seen.spread, problem.num_features, seen.sets, seen.slabs))
 
 
 def _moments_chain(seen: Sets) -> int:
@@ -216,7 +240,15 @@ def _evaluation(problem: Problem, seen: Sets) -> Plan:
     forward = problem.direction == "forward"
     source, target = ("x", "y") if forward else ("dy", "dx")
     given: tuple[Argument, ...] = ("bias", "running_mean") if forward else (None, None)
-    arguments = ("weight", *given, "running_var", "coefficients", np.int32(seen.sets), np.float32(problem.eps))
+    arguments = (
+        "weight",
+        *given,
+        "running_var",
+        "coefficients",
+        np.int32(seen.spread),
+        np.int32(seen.sets),
+        np.float32(problem.eps),
+    )
     grid = (ceil_div(seen.sets, GATHERING_THREADS), 1, 1)
     prepare = Launch("channel_norm", "channel_evaluation", grid, (GATHERING_THREADS, 1, 1), arguments)
     apply = seen.launch("channel_forward", problem.dtype, source, "coefficients", target)

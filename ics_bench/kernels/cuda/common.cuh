@@ -53,7 +53,7 @@ DEVICE int cluster_rank() {
     return rank;
 }
 DEVICE void cluster_barrier() {
-    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+    asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
 }
 DEVICE float cluster_read(const float* own, int rank) {
     unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(own)), there;

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ics_bench.core import UsageError
-from ics_bench.core.environment import usable_cores
 from ics_bench.kernels.cuda.geometry import CTYPES
 from ics_bench.kernels.cuda.source import FAMILIES, OPTIONS, instantiations, source
 
@@ -105,27 +103,23 @@ def compile_text(text: str, name: str, kernels: Iterable[str], architecture: str
         nvrtc.destroyProgram(program)
 
 
-def _units(architecture: str, dtypes: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """Split each family by number type, so that units compile side by side; last the kernels without one."""
-    units = []
-    for family in FAMILIES:
-        every = instantiations(family, architecture in WITH_CLUSTERS)
-        for part in (*(f"<{CTYPES[dtype]}," for dtype in dtypes), ""):
-            names = [name for name in every if (part in name if part else "<" not in name)]
-            if names:
-                units.append((family, names))
-    return units
-
-
 def compile_all(
     architectures: Iterable[str] = ARCHITECTURES, dtypes: Iterable[str] = tuple(CTYPES)
 ) -> Mapping[str, Mapping[str, Resources]]:
     """Compile every kernel that a plan can ask for; by architecture, then by name expression."""
     wanted = tuple(dtypes)
-    jobs = [(one, family, names) for one in architectures for family, names in _units(one, wanted)]
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        done = list(pool.map(lambda job: compile_text(source(job[1]), f"{job[1]}.cu", job[2], job[0]), jobs))
     found: dict[str, dict[str, Resources]] = {}
-    for (architecture, _, _), resources in zip(jobs, done, strict=True):
-        found.setdefault(architecture, {}).update(resources)
+    for one in architectures:
+        for family, names in _units(one, wanted):
+            found.setdefault(one, {}).update(compile_text(source(family), f"{family}.cu", names, one))
     return found
+
+
+def _units(architecture: str, dtypes: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
+    """List the translation units: each family once, with its kernels of these number types and those without one."""
+    parts = [f"<{CTYPES[dtype]}," for dtype in dtypes]
+    for family in FAMILIES:
+        every = instantiations(family, architecture in WITH_CLUSTERS)
+        names = [name for name in every if "<" not in name or any(part in name for part in parts)]
+        if names:
+            yield family, names
