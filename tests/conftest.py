@@ -56,7 +56,9 @@ def process(workplace: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: object, prefix: str = "") -> subprocess.Popen[str]:
-        code = f"{prefix}\nfrom ics_bench.cli.main import main\nmain()"
+        # Whoever runs the tests in the background ignores Ctrl-C, and so would what they start.
+        heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        code = f"{heed}\n{prefix}\nfrom ics_bench.cli.main import main\nmain()"
         command = [sys.executable, "-c", code, *map(str, arguments)]
         popen = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=workplace

@@ -128,20 +128,20 @@ def adversaries(problem: Problem) -> Iterator[tuple[Problem, Kind]]:
             yield replace(problem, shape=shape, groups=groups), kind
 
 
-def shrink(problem: Problem) -> Problem:
-    """Keep as many leading samples as `MAX_ELEMENTS` allows, two at least."""
+def shrink(problem: Problem, most: int = MAX_ELEMENTS) -> Problem:
+    """Keep as many leading samples as ``most`` elements allow, two at least."""
     per_sample = problem.elements // problem.shape[0]
-    samples = min(problem.shape[0], max(2, MAX_ELEMENTS // per_sample))
+    samples = min(problem.shape[0], max(2, most // per_sample))
     return replace(problem, shape=(samples, *problem.shape[1:]))
 
 
-def check(provider: Provider, problem: Problem, seed: int, device: str) -> Verdict:
+def check(provider: Provider, problem: Problem, seed: int, device: str, most: int = MAX_ELEMENTS) -> Verdict:
     """Check a kernel on the adversarial problems and on the problem itself.
 
     Adversarial problems that the provider declines (`Provider.why_not`) are left out: they are a declared
-    limit. A problem above `MAX_ELEMENTS` is checked on its first samples, which the verdict records.
+    limit. A problem of more than ``most`` elements is checked on its first samples, which the verdict records.
     """
-    own = shrink(problem)
+    own = shrink(problem, most)
     worst, where, unbounded = 0.0, "nowhere", 0
     for candidate, kind in [*adversaries(problem), (own, "normal")]:
         if provider.why_not(candidate, device) is not None:

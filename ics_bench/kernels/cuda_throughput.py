@@ -4,68 +4,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 
 from ics_bench.kernels.clock import Call
-from ics_bench.kernels.cuda_clock import Arm, GpuSamples, on_clock_stream, time_on_gpu
+from ics_bench.kernels.cuda_clock import Arm, on_clock_stream, time_on_gpu
 from ics_bench.kernels.gpus import LATENCY_BYTES
 from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.provider import Provider
-from ics_bench.kernels.rotation import GPU_CACHE_FACTOR, Rotation, plan_sets
+from ics_bench.kernels.rotation import GPU_CACHE_FACTOR, plan_sets
 from ics_bench.kernels.spec import Problem, floor_bytes
-from ics_bench.kernels.throughput import MEGA, Throughput, saved_bytes
-
-COPY = "copy"
-"""Name of the arm that every run has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Times of several providers' kernels and of a copy, in one run.
-
-    Parameters
-    ----------
-    samples : GpuSamples
-        By provider, and `COPY`.
-    copy_bytes : int
-        Bytes that the copy reads plus those that it writes.
-    sets : Rotation
-    warnings : tuple of str
-        About all of them.
-    """
-
-    samples: GpuSamples
-    copy_bytes: int
-    sets: Rotation
-    warnings: tuple[str, ...]
-
-    def of(self, provider: str) -> Throughput:
-        """Take one provider's part."""
-        samples = self.samples
-        found = (*self.warnings, *samples.warnings(provider))
-        return Throughput(
-            samples.seconds[provider], samples.seconds[COPY], self.copy_bytes, self.sets.in_cache, found, samples.state
-        )
+from ics_bench.kernels.throughput import COPY, MEGA, Throughput, saved_bytes
 
 
 def compare_on_gpu(
     providers: Mapping[str, Provider], problem: Problem, seed: int, device: torch.device, memory_bytes: int
-) -> Comparison:
-    """Time kernels of several providers and a copy of as many bytes in one interleaved run.
-
-    Parameters
-    ----------
-    providers : mapping of str to Provider
-        Those that can run the problem.
-    problem : Problem
-    seed : int
-        Seeds the inputs and the order of the arms.
-    device : torch.device
-    memory_bytes : int
-        Most memory for the rotated buffers; half of what is free is used at most.
-    """
+) -> dict[str, Throughput]:
+    """Do what `ics_bench.kernels.throughput.compare` does, on a GPU."""
     nbytes = floor_bytes(problem)
     with on_clock_stream(device):
         tensors = draw(problem, "normal", seed, str(device))
@@ -81,7 +36,18 @@ def compare_on_gpu(
             kernels = [provider.prepare(problem, tensors.clone()) for _ in range(sets.count)]
             arms[name] = Arm(kernels, provider.capturable)
         samples = time_on_gpu(arms, random.Random(seed), device)
-    return Comparison(samples, 2 * _whole(nbytes // 2), sets, (*sets.warnings(), *notes, *_latency(nbytes)))
+    shared, copy_bytes = (*sets.warnings(), *notes, *_latency(nbytes)), 2 * _whole(nbytes // 2)
+    return {
+        name: Throughput(
+            samples.seconds[name],
+            samples.seconds[COPY],
+            copy_bytes,
+            sets.in_cache,
+            (*shared, *samples.warnings(name)),
+            samples.state,
+        )
+        for name in providers
+    }
 
 
 def _latency(nbytes: int) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import resource
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -23,6 +23,9 @@ OVERHEAD_TOLERATED = 0.05
 """Largest share of a kernel's time, or of its bytes, that something else may take without a warning."""
 
 MEGA = 1e6
+
+COPY = "copy"
+"""Name of the arm that every run has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,20 @@ def _copy(source: torch.Tensor, target: torch.Tensor) -> Call:
 
 
 def measure_throughput(provider: Provider, problem: Problem, seed: int, device: str, memory_bytes: int) -> Throughput:
-    """Time a kernel and a copy of the same number of bytes in one interleaved run.
+    """Time a kernel and a copy of the same number of bytes in one interleaved run; see `compare`."""
+    return compare({"kernel": provider}, problem, seed, device, memory_bytes)["kernel"]
+
+
+def compare(
+    providers: Mapping[str, Provider], problem: Problem, seed: int, device: str, memory_bytes: int
+) -> dict[str, Throughput]:
+    """Time kernels of several providers and a copy of as many bytes in one interleaved run.
 
     Parameters
     ----------
-    provider, problem
+    providers : mapping of str to Provider
+        Those that can run the problem; `COPY` is no name for one.
+    problem : Problem
     seed : int
         Seeds the inputs and the order of the arms.
     device : {"cpu", "cuda"}
@@ -94,22 +106,25 @@ def measure_throughput(provider: Provider, problem: Problem, seed: int, device: 
     if device != "cpu":
         from ics_bench.kernels.cuda_throughput import compare_on_gpu
 
-        name = type(provider).__name__
-        return compare_on_gpu({name: provider}, problem, seed, torch.device(device), memory_bytes).of(name)
+        return compare_on_gpu(providers, problem, seed, torch.device(device), memory_bytes)
     nbytes = floor_bytes(problem)
     tensors = draw(problem, "normal", seed, device)
-    set_bytes = 2 * nbytes + saved_bytes(provider, problem, tensors.clone())
+    saved = [saved_bytes(provider, problem, tensors.clone()) for provider in providers.values()]
     memory = min(memory_bytes, psutil.virtual_memory().available // 2)
-    sets = plan_sets(set_bytes, last_level_cache_bytes(), memory)
-    arms: dict[str, Sequence[Call]] = {
-        "kernel": [provider.prepare(problem, tensors.clone()) for _ in range(sets.count)],
-        "copy": copies(problem.dtype, nbytes // 2, sets.count, seed, device),
-    }
+    sets = plan_sets((1 + len(providers)) * nbytes + sum(saved), last_level_cache_bytes(), memory)
+    arms: dict[str, Sequence[Call]] = {COPY: copies(problem.dtype, nbytes // 2, sets.count, seed, device)}
+    for name, provider in providers.items():
+        arms[name] = [provider.prepare(problem, tensors.clone()) for _ in range(sets.count)]
     samples = interleave(arms, random.Random(seed))
-    kernel, copy = samples.seconds["kernel"], samples.seconds["copy"]
-    load = samples.load
-    found = (*sets.warnings(), *load.warnings(), *_cost_warnings(kernel, load.page_faults, nbytes))
-    return Throughput(kernel, copy, 2 * (nbytes // 2), sets.in_cache, found)
+    shared = (*sets.warnings(), *samples.load.warnings())
+    copy, copy_bytes = samples.seconds[COPY], 2 * (nbytes // 2)
+    found = {}
+    for name in providers:
+        kernel = samples.seconds[name]
+        alone = len(providers) == 1
+        cost = _cost_warnings(kernel, samples.load.page_faults if alone else 0, nbytes)
+        found[name] = Throughput(kernel, copy, copy_bytes, sets.in_cache, (*shared, *cost))
+    return found
 
 
 def _cost_warnings(kernel: Sequence[float], page_faults: int, nbytes: int) -> list[str]:

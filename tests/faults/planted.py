@@ -72,11 +72,13 @@ def forgetful(forgotten):
     """`preserved` that puts everything back but one thing."""
 
     @contextmanager
-    def preserved(model):
+    def preserved(model, seed=None):
         modules = list(model.modules())
         modes = [module.training for module in modules]
         buffers = [{name: (b, b.clone()) for name, b in module._buffers.items()} for module in modules]
         numbers = torch.get_rng_state()
+        if seed is not None:
+            torch.manual_seed(seed)
         try:
             yield
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -62,10 +63,13 @@ class CupyEngine(Engine):
     ----------
     index : int
         Its number, which CuPy and torch share.
+    source : callable, optional
+        Gives the text of a family of kernels, for one who tries a change.
     """
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, source: Callable[[str], str] = source) -> None:
         self.index = index
+        self.source = source
         self.device = device_of(torch.cuda.get_device_properties(index))
         self._functions: dict[tuple[str, str], Any] = {}
 
@@ -87,7 +91,7 @@ class CupyEngine(Engine):
 
         key = (launch.family, launch.kernel)
         if key not in self._functions:
-            module = cupy.RawModule(code=source(launch.family), options=OPTIONS, name_expressions=(launch.kernel,))
+            module = cupy.RawModule(code=self.source(launch.family), options=OPTIONS, name_expressions=(launch.kernel,))
             self._functions[key] = module.get_function(launch.kernel)
         function = self._functions[key]
         if launch.shared_bytes > max(DEFAULT_SHARED_BYTES, function.max_dynamic_shared_size_bytes):
