@@ -64,15 +64,15 @@ PACKAGES = (
     ("scikit-learn", "sklearn", "the data set digits", "pip install scikit-learn"),
     ("pyarrow", "pyarrow", "ics-bench export --format parquet", "pip install 'ics-bench[parquet]'"),
     ("cupy-cuda13x", "cupy", "CUDA kernels through CuPy", "pip install 'ics-bench[cuda]', on a machine with a GPU"),
-    ("asv", "asv", "histories over commits with asv", "pip install 'ics-bench[test]'"),
-    ("virtualenv", "virtualenv", "the environments that asv builds", "pip install 'ics-bench[test]'"),
+    ("asv", "asv", "histories over commits, and ics-bench gate", "pip install 'ics-bench[gate]'"),
+    ("virtualenv", "virtualenv", "the environments that asv and the gate build", "pip install 'ics-bench[gate]'"),
     ("pytest", "pytest", "the test suite", "pip install 'ics-bench[test]'"),
 )
 """Distribution, module, what needs it, how to get it."""
 
 PROGRAMS = (
     ("g++", ("g++",), "the tests that run the CUDA kernels on the processor, and torch.compile", "apt-get install g++"),
-    ("git", ("git",), "the commit in run.json, and asv", "install git with the system's package manager"),
+    ("git", ("git",), "the commit in run.json, asv and the gate", "install git with the system's package manager"),
     (
         "nvidia-smi",
         ("nvidia-smi",),

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import posixpath
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,11 @@ class Configuration:
     def build_folder(self) -> str:
         """Folder of the project that is built, relative to the root."""
         return posixpath.normpath(self.content.get("repo_subdir") or ".")
+
+    @property
+    def environment(self) -> str:
+        """Specification of asv's environment where nobody gives one."""
+        return "" if self.content.get("environment_type") else "virtualenv"
 
     @property
     def build_commands(self) -> tuple[str, ...]:
@@ -159,6 +165,15 @@ def read_configuration(repository: Repository, commit: Commit, path: str) -> Con
             f"{commit} has no files in {inside}, so no benchmarks; the gate compares commits that have them"
         )
     return found
+
+
+def build_requirements(project: Path) -> list[str]:
+    """List what a ``pyproject.toml`` needs for building; nothing where there is none, or none that can be read."""
+    try:
+        needed = tomllib.loads(project.read_text())["build-system"]["requires"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [str(name) for name in needed]
 
 
 def _check(found: Configuration, commit: Commit) -> None:

@@ -104,7 +104,7 @@ def make_requirements(
     """
     answer = log.with_suffix(".answer")
     program = str(Path(__file__).with_name("requirements.py"))
-    arguments = [str(tree / configuration.path), str(cache), specification, str(answer)]
+    arguments = [str(tree / configuration.path), str(cache), specification or configuration.environment, str(answer)]
     variables = {name: value for name, value in os.environ.items() if not name.startswith("ASV_ENV")}
     command = [sys.executable, "-P", program, *arguments]
     code = complete(command, tree / configuration.build_folder, variables, log, ENVIRONMENT_SECONDS)

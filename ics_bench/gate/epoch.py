@@ -23,6 +23,7 @@ import pickle
 import statistics
 import time
 import traceback
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Dict  # noqa: UP035
 
@@ -102,20 +103,20 @@ def _asv_runner(request: Mapping[str, Any]) -> Any:
 
     What it would look for is known from listing the benchmarks, and most of the time an epoch takes to
     start would go into it: pympler, which imports numpy, and plug-ins among all installed distributions.
+    Both are back before anything of the project's is imported.
     """
-    without_pympler = request["mode"] == "run" and not request["memory_of_objects"]
-    if without_pympler:
-        sys.modules["pympler"] = None  # type: ignore[assignment]
-    metadata = importlib.import_module("importlib.metadata")
-    every = metadata.distributions
-    if request["mode"] == "run" and not request["plugins"]:
-        metadata.distributions = lambda: ()  # type: ignore[attr-defined]
+    absent: dict[str, Any] = {}
+    if request["mode"] == "run" and not request["memory_of_objects"]:
+        absent["pympler"] = None
+    if request["mode"] == "run" and not request["plugins"] and "importlib.metadata" not in sys.modules:
+        absent["importlib.metadata"] = types.ModuleType("importlib.metadata")
+        absent["importlib.metadata"].distributions = lambda: ()
+    sys.modules.update(absent)
     try:
         discovery = importlib.import_module("asv_runner.discovery")
     finally:
-        metadata.distributions = every  # type: ignore[attr-defined]
-        if without_pympler:
-            del sys.modules["pympler"]
+        for name in absent:
+            del sys.modules[name]
     discovery.update_sys_path(request["root"])
     setattr(discovery, "update_sys_path", lambda root: None)  # noqa: B010 it would grow the list of importers with each benchmark
     return discovery

@@ -158,11 +158,21 @@ def _events(child: subprocess.Popen[bytes], answers: int, limit: Callable[[Event
                 raise ChildDiedError(how_it_ended(child.wait()))
             *lines, waiting = (waiting + got).split(b"\n")
             for line in lines:
-                event = json.loads(line)
+                event = _event(line)
                 yield event
                 if event["event"] == "done":
                     return
                 deadline = time.monotonic() + limit(event)
+
+
+def _event(line: bytes) -> Event:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict) or "event" not in event:
+        raise ChildDiedError(f"wrote {line[:40]!r} where only its events belong")
+    return event
 
 
 def how_it_ended(code: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from ics_bench.core import UsageError
 from ics_bench.core.text import why
-from ics_bench.gate.configuration import Configuration, read_configuration
+from ics_bench.gate.configuration import Configuration, build_requirements, read_configuration
 from ics_bench.gate.environments import BuildError, Requirements, build, make_requirements, variables_for
 from ics_bench.gate.processes import (
     ChildDiedError,
@@ -163,11 +164,11 @@ class Workspace:
         return side
 
     def _requirements(self, tree: Path, configuration: Configuration, specification: str, log: Path) -> Requirements:
-        project = tree / configuration.build_folder / "pyproject.toml"
-        declared = project.read_text(errors="replace") if project.is_file() else ""
-        key = json.dumps([configuration.content, specification, declared])
+        needed = json.dumps(build_requirements(tree / configuration.build_folder / "pyproject.toml"))
+        key = json.dumps([configuration.content, specification, needed])
         if key not in self._made:
-            cache = self.cache / "requirements"
+            # asv installs what building needs, too, and does not notice when that changes.
+            cache = self.cache / "requirements" / hashlib.sha256(needed.encode()).hexdigest()[:8]
             self._made[key] = make_requirements(tree, configuration, cache, specification, log)
         return self._made[key]
 

@@ -260,3 +260,24 @@ def test_an_environment_without_asv_runner_says_so(run_epoch, monkeypatch, tmp_p
     (tmp_path / "asv_runner.py").write_text("raise ModuleNotFoundError('gone', name='asv_runner')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert run_epoch("discover")[0] == {"event": "lacking", "what": "asv_runner"}
+
+
+def test_what_an_epoch_does_without_is_there_for_the_benchmarks(run_epoch):
+    found = run_epoch.suite(
+        """
+def track_distributions():
+    from importlib.metadata import distributions, version
+    assert version("asv_runner")
+    return len(list(distributions()))
+def track_pympler():
+    from pympler.asizeof import asizeof
+    return asizeof([])
+"""
+    ).run("suite.track_distributions", "suite.track_pympler")
+    assert found["suite.track_distributions"]["value"] > 5
+    assert found["suite.track_pympler"]["value"] > 0
+
+
+def test_sizes_of_objects_are_measured_where_pympler_is(run_epoch):
+    found = run_epoch.suite("def mem_list():\n    return [0] * 1000\n").run("suite.mem_list", memory_of_objects=True)
+    assert 8000 <= found["suite.mem_list"]["value"] < 9000

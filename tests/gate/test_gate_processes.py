@@ -115,6 +115,11 @@ def test_a_child_that_dies_is_noticed_though_its_own_child_holds_the_pipe(tmp_pa
         talk("if os.fork() == 0:\n    import time; time.sleep(600)\nos._exit(5)", tmp_path)
 
 
+def test_a_child_that_writes_to_our_pipe_is_told_apart_from_its_events(tmp_path):
+    with pytest.raises(ChildDiedError, match="where only its events belong"):
+        talk("os.write(int(sys.argv[1]), b'garbage\\n')", tmp_path)
+
+
 def test_a_silent_child_is_ended(tmp_path):
     with pytest.raises(ChildTimeoutError):
         talk("open('pids', 'w').write(str(os.getpid()))\nimport time; time.sleep(600)", tmp_path, limit=1)
