@@ -71,6 +71,9 @@ class Numpy(CupyArrays):
 
     devices = frozenset({"cpu"})
 
+    def why_not(self, problem: Problem, device: str) -> str | None:
+        return Provider.why_not(self, problem, device)  # it does without CuPy
+
     def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
         arrays = {field.name: getattr(tensors, field.name).numpy() for field in fields(tensors)}
         return lambda: tuple(map(torch.from_numpy, self.evaluate(np, problem, arrays)))
@@ -81,7 +84,7 @@ class Numpy(CupyArrays):
 @pytest.mark.parametrize("dtype", sorted(CupyArrays.dtypes))
 def test_cupys_array_expressions_are_the_norms(norm: str, direction: str, dtype: str) -> None:
     verdict = check(Numpy(), _problem(norm, direction, dtype), seed=3, device="cpu")
-    assert verdict.correct, verdict.worst
+    assert 0.0 < verdict.error_over_bound <= 1.0, verdict.worst
 
 
 def test_inputs_that_an_unknown_order_of_sums_leaves_without_a_bound_are_counted() -> None:
