@@ -43,13 +43,18 @@ DEEP: dict[int, tuple[str, ...]] = {
     5: ("belief", "sigmoid", "sigmoid_same_steps", "tanh_uniform"),
     7: ("belief", "sigmoid"),
     10: ("tanh_xavier", "tanh_uniform", "tanh_small", "relu", "relu_batch"),
-    19: ("vgg_default", "vgg_he", "vgg_staged", "vgg_batch"),
     20: ("tanh_xavier", "tanh_uniform", "sigmoid", "relu", "relu_batch"),
     30: ("relu", "relu_batch"),
-    32: ("chain_batch", "chain_none"),
     152: ("residual_batch", "residual_none", "residual_skipinit", "residual_fixup"),
 }
 """What standard adds to the nets of depth 8."""
+
+DEEP_CONVOLUTIONS: dict[int, tuple[str, ...]] = {
+    8: ("chain_none",),
+    19: ("vgg_default", "vgg_he", "vgg_staged", "vgg_batch"),
+    32: ("chain_batch", "chain_none"),
+}
+"""What full adds to them, its ladders apart."""
 
 EVERY_RATE = ("vgg_he", "vgg_batch")
 """Of VGG-11, to see how wide the range of rates is that trains."""
@@ -88,7 +93,7 @@ class Eras(Workload):
     """
 
     name = "eras"
-    version = 1
+    version = 2
     summary = "how deep the systems of each era train, and how quickly, at each one's best rate"
     metrics: ClassVar = (
         Metric("trained", "1", "higher", "seeded", "1 where the target is reached at the system's rate, else 0"),
@@ -118,7 +123,15 @@ class Eras(Workload):
             "step",
             "neutral",
             "exact",
-            "optimizer steps taken, those before the start not",
+            "optimizer steps taken, tuning included, those before the start not",
+            headline=False,
+        ),
+        Metric(
+            "steps_before_start",
+            "step",
+            "neutral",
+            "exact",
+            "steps of pre-training that each net takes before those of the budget",
             headline=False,
         ),
         Metric("blocks", "block", "neutral", "exact", "residual blocks among the layers of depth", headline=False),
@@ -160,9 +173,10 @@ class Eras(Workload):
         if profile == "quick":
             return ()
         wanted = [_case(system, depth) for depth, systems in DEEP.items() for system in systems]
-        wanted += [_case(system, 11, rates="every") for system in EVERY_RATE]
         wanted += [_case(system, deepest, depths="ladder") for system, deepest in LADDERS.items()]
         if profile == "full":
+            wanted += [_case(system, depth) for depth, systems in DEEP_CONVOLUTIONS.items() for system in systems]
+            wanted += [_case(system, 11, rates="every") for system in EVERY_RATE]
             wanted += [_case(system, deepest, depths="ladder") for system, deepest in FULL_LADDERS.items()]
             wanted += [_case(system, 152) for system in DEEPEST]
         return tuple(wanted)
@@ -208,6 +222,7 @@ class Eras(Workload):
         yield self.measurement(case, None, "best_learning_rate", last.rate, warnings=last.warnings)
         yield self.measurement(case, None, "flops_per_step", flops)
         yield self.measurement(case, None, "replica_steps", spent)
+        yield self.measurement(case, None, "steps_before_start", self.steps_before_start(case))
         yield self.measurement(case, None, "blocks", residual_blocks(drawn.build(TUNING_SEEDS[0])))
         for seed in seeds:
             ratios = relative_gradients(drawn, BATCH_SIZE, seed)
@@ -242,9 +257,15 @@ class Eras(Workload):
         """Return the supervised budget, the same for every system but the one that is given pre-training's steps."""
         from ics_bench.training import Recipe
 
-        hidden = case.integer("depth") - 1
-        extra = hidden * PRETRAINING_STEPS if SYSTEMS[case.text("system")].same_steps else 0
+        extra = (case.integer("depth") - 1) * PRETRAINING_STEPS if SYSTEMS[case.text("system")].same_steps else 0
         return Recipe(STEPS + extra, BATCH_SIZE, TARGET, OPTIMIZER, CHECK_EVERY, DIVERGENCE_FACTOR)
+
+    def steps_before_start(self, case: Case) -> int:
+        """Count the steps of pre-training of one net: of each Boltzmann machine, or of the shallow net."""
+        system, depth = SYSTEMS[case.text("system")], case.integer("depth")
+        if system.start == "boltzmann":
+            return (depth - 1) * PRETRAINING_STEPS
+        return STEPS if system.start == "staged" and depth > system.depths[0] else 0
 
     def problem(self, case: Case, seeds: Sequence[int], device: str) -> Problem:
         """Build the training problem of a system at a depth, its start for ``seeds`` included."""

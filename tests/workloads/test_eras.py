@@ -103,6 +103,20 @@ def test_pretraining_starts_what_else_does_not_train():
     assert values(measure(system="sigmoid", depth=5), "trained") == [0, 0]
 
 
+def test_steps_before_the_start_are_told_and_given_to_the_net_that_has_none():
+    def before(system, depth):
+        return WORKLOAD.steps_before_start(case(system, depth))
+
+    assert [before("belief", 5), before("vgg_staged", 19), before("vgg_staged", 11), before("sigmoid", 5)] == [
+        4 * eras.PRETRAINING_STEPS,
+        eras.STEPS,
+        0,
+        0,
+    ]
+    longer = WORKLOAD.budget(case("sigmoid_same_steps", 5)).steps
+    assert longer == eras.STEPS + before("belief", 5)
+
+
 def test_pretraining_looks_at_no_label_and_lets_the_signal_through():
     problem = WORKLOAD.drawn(case("belief"), "cpu")
     settings = Pretraining(60, BATCH_SIZE, eras.GAUSSIAN_RATE, eras.BINARY_RATE)
