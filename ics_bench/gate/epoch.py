@@ -14,6 +14,7 @@ if __name__ == "__main__":  # the folder of this file must not hide modules of o
     sys.path[:] = [folder for folder in sys.path if folder != __file__.rpartition("/")[0]]
 
 import contextlib
+import functools
 import gc
 import importlib
 import io
@@ -33,6 +34,9 @@ ERROR_LENGTH = 500
 DECLARED = ("better", "kind", "smallest_effect", "native_unit")
 """What a benchmark or its class can declare for the gate, beyond what asv reads."""
 
+TURN, ENDED = b"t", b"e"
+"""What the baton says: go on, or go on, I have ended this benchmark."""
+
 Event = Dict[str, Any]  # noqa: UP006 for older Pythons
 
 
@@ -49,11 +53,72 @@ class Emit:
             line = line[os.write(self._descriptor, line) :]
 
 
-class BothClocks:
-    """A timer for `timeit` that reads the processor time too, outside of what the wall clock sees."""
+class Baton:
+    """Lets two processes run in turns that measure the same benchmarks: only the one that has it runs.
 
-    def __init__(self, wall: Callable[[], float]) -> None:
-        self._wall = wall
+    It goes over at the end of every sample and of every benchmark. Whoever has ended a benchmark waits for
+    the other one's end. Where the other one is gone, nothing is waited for.
+
+    Parameters
+    ----------
+    descriptors : (int, int), optional
+        File descriptors to read from and to write to; none where there is no other process.
+    first : bool
+        Whether the first turn is ours.
+    """
+
+    def __init__(self, descriptors: Sequence[int] | None = None, first: bool = True) -> None:
+        self._descriptors = descriptors
+        for descriptor in descriptors or ():
+            os.set_inheritable(descriptor, False)
+        self._other_ended = not first and self._wait() == ENDED
+
+    @property
+    def processes(self) -> int:
+        """How many run in turns."""
+        return 2 if self._descriptors else 1
+
+    def hand_over(self) -> None:
+        """Let the other one run, unless it has ended this benchmark, and wait for our next turn."""
+        if not self._other_ended:
+            self._other_ended = self._give(TURN) == ENDED
+
+    def end(self) -> None:
+        """Tell that a benchmark is over, and wait until its successor is our turn."""
+        last, self._other_ended = self._other_ended, False
+        mark = self._give(ENDED)
+        if last:  # then the other one has gone on, and this is of the next benchmark
+            self._other_ended = mark == ENDED
+
+    def _give(self, mark: bytes) -> bytes:
+        if self._descriptors is None:
+            return b""
+        try:
+            os.write(self._descriptors[1], mark)
+        except BrokenPipeError:
+            self._descriptors = None
+            return b""
+        return self._wait()
+
+    def _wait(self) -> bytes:
+        mark = os.read(self._descriptors[0], 1) if self._descriptors else b""
+        if not mark:
+            self._descriptors = None
+        return mark
+
+
+class BothClocks:
+    """A timer for `timeit` that reads the processor time too, outside of what the wall clock sees.
+
+    Parameters
+    ----------
+    wall : callable
+    baton : Baton
+        Handed over after every interval.
+    """
+
+    def __init__(self, wall: Callable[[], float], baton: Baton) -> None:
+        self._wall, self._baton = wall, baton
         self._began: tuple[float, float] | None = None
         self.intervals: list[tuple[float, float]] = []
 
@@ -67,6 +132,7 @@ class BothClocks:
             wall = self._wall()
             self.intervals.append((wall - self._began[0], time.process_time() - self._began[1]))
             self._began = None
+            self._baton.hand_over()
         return wall
 
     def cpu_per_call(self, samples: Sequence[float], number: int) -> float:
@@ -84,6 +150,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     emit = Emit(int(sys.argv[1]))
+    baton = Baton(**request.get("baton", {}))
     try:
         runner = _asv_runner(request)
     except ModuleNotFoundError as error:
@@ -91,7 +158,12 @@ def main() -> None:
             raise
         emit("lacking", what=error.name)
     else:
-        {"discover": discover, "cache": fill_cache, "run": run}[request["mode"]](request, runner, emit)
+        modes: Dict[str, Callable[..., None]] = {  # noqa: UP006
+            "discover": discover,
+            "cache": fill_cache,
+            "run": functools.partial(run, baton),
+        }
+        modes[request["mode"]](request, runner, emit)
     emit("done")
     sys.stdout.flush()
     sys.stderr.flush()
@@ -156,9 +228,9 @@ def fill_cache(request: Mapping[str, Any], discovery: Any, emit: Emit) -> None:
         pickle.dump(benchmark.do_setup_cache(), file)
 
 
-def run(request: Mapping[str, Any], discovery: Any, emit: Emit) -> None:
+def run(baton: Baton, request: Mapping[str, Any], discovery: Any, emit: Emit) -> None:
     """Measure benchmarks one after another; an error in one is reported, and the next one begins."""
-    runner = Runner(request, emit)
+    runner = Runner(request, emit, baton)
     gc.disable()
     found = {}
     for item in request["items"]:
@@ -171,6 +243,7 @@ def run(request: Mapping[str, Any], discovery: Any, emit: Emit) -> None:
             with runner.reporting(item["id"]):
                 emit("end", id=item["id"], **runner.measure(found[item["id"]], item))
             gc.collect()
+        baton.end()
 
 
 class Runner:
@@ -181,10 +254,12 @@ class Runner:
     request : mapping
         ``caches``: folder by key of what ``setup_cache`` left; ``own_caches``: keys that are set up here
         instead; ``sampling``: how long timings take.
+    emit : Emit
+    baton : Baton
     """
 
-    def __init__(self, request: Mapping[str, Any], emit: Emit) -> None:
-        self._emit = emit
+    def __init__(self, request: Mapping[str, Any], emit: Emit, baton: Baton) -> None:
+        self._emit, self._baton = emit, baton
         self._caches: Mapping[str, str] = request["caches"]
         self._own = set(request["own_caches"])
         self._sampling = request["sampling"]
@@ -253,13 +328,16 @@ class Runner:
         return {"value": float(value)}
 
     def _time(self, benchmark: Any) -> Event:
-        clocks = BothClocks(_first(benchmark._attr_sources, "timer", time.perf_counter))
-        attributes = {"repeat": self._sampling["repeat"]}
+        clocks = BothClocks(_first(benchmark._attr_sources, "timer", time.perf_counter), self._baton)
+        turns = self._baton.processes  # asv_runner counts the other one's turns, too
+        least, most, seconds = self._sampling["repeat"]
+        attributes: Dict[str, Any] = {"repeat": (least, most, seconds * turns)}  # noqa: UP006
         if hasattr(benchmark, "timer"):  # else each sample is a process
             attributes["timer"] = clocks
         for name in ("warmup_time", "sample_time"):
             declared = _first(benchmark._attr_sources, name, -1)
             attributes[name] = self._sampling[name] if declared < 0 else min(declared, self._sampling[name])
+        attributes["warmup_time"] *= turns
         benchmark._attr_sources.insert(0, type("Sampling", (), attributes))
         benchmark._load_vars()
         found = benchmark.do_run()

@@ -1,16 +1,20 @@
-"""Runs epochs of one side: a process each, and another one for what a crash or a hang left over."""
+"""Runs epochs: of one side alone, or of both in turns; another process for what a crash or a hang left over."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from ics_bench.gate.processes import ChildDiedError, ChildTimeoutError, Event, last_lines
-from ics_bench.gate.series import Observation
-from ics_bench.gate.sides import Side, Workspace
+from ics_bench.gate.processes import ChildError, ChildTimeoutError, Event, last_lines, listen
+from ics_bench.gate.series import SIDES, Observation
+from ics_bench.gate.series import Side as SideName
+from ics_bench.gate.sides import Side, Workspace, hear_out
 from ics_bench.gate.suite import Item
 
 STARTING_SECONDS = 120.0
@@ -66,11 +70,7 @@ class Epochs:
         dict of str to Observation or str
             By name; a text says why a benchmark was skipped.
         """
-        found: dict[str, Observation | str] = {}
-        if not fresh_caches and seeds is None:
-            for item in items:
-                if error := self._fill_cache(item, name):
-                    found[item.name] = failed(error)
+        found = {} if fresh_caches or seeds is not None else self.fill_caches(items, name)
         waiting = [item for item in items if item.name not in found]
         while waiting:
             found |= self._process(waiting, name, fresh_caches, seeds)
@@ -80,9 +80,22 @@ class Epochs:
     def _process(
         self, items: Sequence[Item], name: str, fresh_caches: bool, seeds: Sequence[int] | None
     ) -> dict[str, Observation | str]:
-        by_id = {item.id: item for item in items}
+        account = Account(items, fresh_caches)
+        request = self.request(items, name, fresh_caches, seeds)
+        try:
+            with self.workspace.conversation(self.side, name, request, account.limit) as talk:
+                for event in hear_out(talk):
+                    account.take(event)
+        except ChildError as error:
+            account.end(error, self.workspace.epoch_log(name))
+        return account.found
+
+    def request(
+        self, items: Sequence[Item], name: str, fresh_caches: bool, seeds: Sequence[int] | None = None
+    ) -> dict[str, Any]:
+        """Put together what an epoch is asked."""
         keys = {item.cache for item in items if item.cache is not None}
-        request = {
+        return {
             "mode": "run",
             "root": self.side.benchmarks(name),
             "items": [{"id": item.id, "seeds": seeds} for item in items],
@@ -92,37 +105,11 @@ class Epochs:
             "plugins": self.plugins,
             "memory_of_objects": any(item.of_objects for item in items),
         }
-        found: dict[str, Observation | str] = {}
-        at: Item | None = None
 
-        def limit(event: Event | None) -> float:
-            if event is None:
-                return max([STARTING_SECONDS, *(item.seconds for item in items)])
-            if event["event"] == "begin":
-                item = by_id[event["id"]]
-                return item.seconds + (item.cache_seconds if fresh_caches else 0.0)
-            return BETWEEN_SECONDS
-
-        try:
-            with self.workspace.scratch() as folder:
-                for event in self.workspace.converse(self.side, name, request, folder, limit):
-                    if event["event"] == "begin":
-                        at = by_id[event["id"]]
-                    elif event["event"] == "end":
-                        found[by_id[event["id"]].name] = _outcome(event)
-                        at = None
-        except ChildTimeoutError:
-            seconds = at.seconds + (at.cache_seconds if fresh_caches else 0.0) if at else limit(None)
-            error = f"timed out after {seconds:g} s"
-        except ChildDiedError as died:
-            error = f"its process {died}"
-        else:
-            return found
-        if at is not None:
-            return found | {at.name: failed(error)}
-        said = " ".join(last_lines(self.workspace.log("epoch"), 1))
-        left = [item for item in items if item.name not in found]
-        return found | {item.name: failed(f"before it began, {error}{f': {said}' if said else ''}") for item in left}
+    def fill_caches(self, items: Sequence[Item], name: str) -> dict[str, Observation | str]:
+        """Run what ``setup_cache`` these need, once for all; return the failures of those that have none."""
+        errors = {item.name: self._fill_cache(item, name) for item in items}
+        return {name: failed(error) for name, error in errors.items() if error}
 
     def _fill_cache(self, item: Item, name: str) -> str:
         """Run the ``setup_cache`` of a benchmark, once for all; return why that failed, empty if it did not."""
@@ -138,14 +125,159 @@ class Epochs:
         request = {"mode": "cache", "root": self.side.benchmarks(name), "id": item.id}
         limit = item.cache_seconds + STARTING_SECONDS
         try:
-            for _ in self.workspace.converse(self.side, name, request, folder, lambda event: limit):
-                pass
+            with self.workspace.conversation(self.side, name, request, lambda event: limit, folder) as talk:
+                for _ in hear_out(talk):
+                    pass
         except ChildTimeoutError:
             return f"setup_cache timed out after {item.cache_seconds:g} s"
-        except ChildDiedError as died:
-            said = " ".join(last_lines(self.workspace.log("epoch"), 1))
+        except ChildError as died:
+            said = " ".join(last_lines(self.workspace.epoch_log(name), 1))
             return f"setup_cache failed: its process {died}{f': {said}' if said else ''}"
         return ""
+
+
+class Account:
+    """What one process has said of the benchmarks that it was asked for.
+
+    Parameters
+    ----------
+    items : sequence of Item
+    with_caches : bool
+        Whether it runs ``setup_cache`` too.
+    in_turns : bool
+        Whether it waits for another one that measures the same.
+
+    Attributes
+    ----------
+    found : dict of str to Observation or str
+        By name; a text says why a benchmark was skipped.
+    """
+
+    def __init__(self, items: Sequence[Item], with_caches: bool, in_turns: bool = False) -> None:
+        self.found: dict[str, Observation | str] = {}
+        self._items, self._with_caches, self._in_turns = items, with_caches, in_turns
+        self._by_id = {item.id: item for item in items}
+        self._at: Item | None = None
+
+    def limit(self, event: Event | None) -> float:
+        """Seconds that the process may take for what comes after this."""
+        longest = max([STARTING_SECONDS, *map(self._allowed, self._items)])
+        if event is None:
+            alone = longest
+        elif event["event"] == "begin":
+            alone = self._allowed(self._by_id[event["id"]])
+        else:
+            alone = BETWEEN_SECONDS
+        return alone + longest * self._in_turns
+
+    def _allowed(self, item: Item) -> float:
+        return item.seconds + (item.cache_seconds if self._with_caches else 0.0)
+
+    def take(self, event: Event) -> None:
+        """Take an event into account."""
+        if event["event"] == "begin":
+            self._at = self._by_id[event["id"]]
+        elif event["event"] == "end":
+            self.found[self._by_id[event["id"]].name] = _outcome(event)
+            self._at = None
+
+    def end(self, error: ChildError, log: Path) -> None:
+        """Blame the benchmark that was being measured, or, where there was none, say that none of the rest began."""
+        if isinstance(error, ChildTimeoutError):
+            said = f"timed out after {self._allowed(self._at) if self._at else self.limit(None):g} s"
+        else:
+            said = f"its process {error}"
+        if self._at is not None:
+            self.found[self._at.name] = failed(said)
+            return
+        last = " ".join(last_lines(log, 1))
+        for item in self._items:
+            self.found.setdefault(item.name, failed(f"before it began, {said}{f': {last}' if last else ''}"))
+
+
+def observe_in_turns(
+    sides: Mapping[SideName, Epochs],
+    items: Mapping[SideName, Sequence[Item]],
+    names: Mapping[SideName, str],
+    *,
+    first: SideName,
+    fresh_caches: bool,
+) -> dict[SideName, dict[str, Observation | str]]:
+    """Measure the same benchmarks on both sides, one running at a time, a sample of one and then one of the other.
+
+    So both see the same disturbances. What comes to no end on a side that hangs or dies is measured again by itself,
+    where it is known whose fault that is; a benchmark during which its own process died has failed.
+
+    Parameters
+    ----------
+    sides : mapping
+    items : mapping
+        The same benchmarks in the same order.
+    names : mapping
+        Which of the swapped names each side has.
+    first : {"base", "head"}
+        Whose turn is the first.
+    fresh_caches : bool
+        Whether the processes run ``setup_cache`` themselves.
+    """
+    found = {side: {} if fresh_caches else sides[side].fill_caches(items[side], names[side]) for side in SIDES}
+    broken = {name for outcomes in found.values() for name in outcomes}
+    waiting = {side: [item for item in items[side] if item.name not in broken] for side in SIDES}
+    if waiting["base"]:
+        accounts = _converse_in_turns(sides, waiting, names, first, fresh_caches)
+        ended = set.intersection(*(set(account.found) for account in accounts.values()))
+        for side, account in accounts.items():
+            kept = {name: seen for name, seen in account.found.items() if name in ended or _has_failed(seen)}
+            found[side] |= kept
+    for side in (first, *(side for side in SIDES if side != first)):
+        left = [item for item in items[side] if item.name not in found[side]]
+        if left:
+            found[side] |= sides[side].observe(left, names[side], fresh_caches=fresh_caches)
+    return found
+
+
+def _has_failed(outcome: Observation | str) -> bool:
+    return not isinstance(outcome, str) and bool(outcome.error)
+
+
+def _converse_in_turns(
+    sides: Mapping[SideName, Epochs],
+    items: Mapping[SideName, Sequence[Item]],
+    names: Mapping[SideName, str],
+    first: SideName,
+    fresh_caches: bool,
+) -> dict[SideName, Account]:
+    """Run one process a side, which hand a baton to and fro."""
+    accounts = {side: Account(items[side], fresh_caches, in_turns=True) for side in SIDES}
+    batons = dict(zip(SIDES, _batons(), strict=True))
+    with ExitStack() as stack:
+        talks = []
+        with ExitStack() as ours:
+            for baton in batons.values():
+                for descriptor in baton:
+                    ours.callback(os.close, descriptor)
+            for side in SIDES:
+                request = sides[side].request(items[side], names[side], fresh_caches)
+                request["baton"] = {"descriptors": batons[side], "first": side == first}
+                talk = sides[side].workspace.conversation(
+                    sides[side].side, names[side], request, accounts[side].limit, pass_fds=batons[side]
+                )
+                talks.append(stack.enter_context(talk))
+        for place, event in listen(*talks):
+            side = SIDES[place]
+            if isinstance(event, ChildTimeoutError):
+                break  # the other one waits for it, or it for the other one
+            if isinstance(event, ChildError):
+                accounts[side].end(event, sides[side].workspace.epoch_log(names[side]))
+            else:
+                accounts[side].take(event)
+    return accounts
+
+
+def _batons() -> tuple[tuple[int, int], tuple[int, int]]:
+    """Make two pipes, crosswise: for each of two processes where it reads and where it writes."""
+    (there, from_here), (here, from_there) = os.pipe(), os.pipe()
+    return (here, from_here), (there, from_there)
 
 
 def _folder(key: str) -> str:

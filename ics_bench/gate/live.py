@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ics_bench.gate.epochs import Epochs, failed
+from ics_bench.gate.epochs import Epochs, failed, observe_in_turns
 from ics_bench.gate.series import SIDES, Observation, Pair, Side
 from ics_bench.gate.sides import LINKS
 from ics_bench.gate.suite import Item, Way
@@ -138,7 +138,8 @@ class LiveMeasure:
         began = time.monotonic()
         pairs: dict[str, Pair] = {}
         for group in self._groups(names):
-            outcomes = self._run(group, head_first, swapped)
+            run = self._run if self.items[group[0]][1].way == "alone" else self._run_in_turns
+            outcomes = run(group, head_first, swapped)
             for name in group:
                 pairs[name] = pair = _pair_of(outcomes, name, head_first, swapped)
                 if pair.base.error or pair.head.error:
@@ -166,16 +167,28 @@ class LiveMeasure:
         self, names: Sequence[str], head_first: bool, swapped: bool, seeds: Sequence[int] | None = None
     ) -> Outcomes:
         """Run one group on both sides, one after the other, in the same order of benchmarks."""
+        epochs, links, items = self._sides(names, swapped)
+        fresh = self.items[names[0]][1].way == "repeated"
+        return {
+            side: epochs[side].observe(items[side], links[side], fresh_caches=fresh, seeds=seeds)
+            for side in (reversed(SIDES) if head_first else SIDES)
+        }
+
+    def _run_in_turns(self, names: Sequence[str], head_first: bool, swapped: bool) -> Outcomes:
+        """Run one group on both sides, alternating, in the same order of benchmarks."""
+        epochs, links, items = self._sides(names, swapped)
+        fresh = self.items[names[0]][1].way == "repeated"
+        return observe_in_turns(epochs, items, links, first="head" if head_first else "base", fresh_caches=fresh)
+
+    def _sides(
+        self, names: Sequence[str], swapped: bool
+    ) -> tuple[dict[Side, Epochs], dict[Side, str], dict[Side, list[Item]]]:
+        """Give each side its name and its items."""
         links: dict[Side, str] = dict(zip(SIDES, reversed(LINKS) if swapped else LINKS, strict=True))
         epochs: dict[Side, Epochs] = {"base": self.base, "head": self.head}
         for side in SIDES:
             epochs[side].take_name(links[side])
-        fresh = self.items[names[0]][1].way == "repeated"
-        outcomes: Outcomes = {}
-        for side in reversed(SIDES) if head_first else SIDES:
-            items = [self.items[name][SIDES.index(side)] for name in names]
-            outcomes[side] = epochs[side].observe(items, links[side], fresh_caches=fresh, seeds=seeds)
-        return outcomes
+        return epochs, links, {side: [self.items[name][SIDES.index(side)] for name in names] for side in SIDES}
 
     def _time_for(self, names: Sequence[str]) -> bool:
         """Whether another pair of these would end in time, as far as earlier ones tell."""

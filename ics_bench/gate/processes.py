@@ -9,7 +9,8 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,15 @@ POLL_SECONDS = 0.5
 TAIL_LINES = 20
 
 
-class ChildTimeoutError(Exception):
+class ChildError(Exception):
+    """A child did not come to its end as it should."""
+
+
+class ChildTimeoutError(ChildError):
     """A child said nothing for longer than it may."""
 
 
-class ChildDiedError(Exception):
+class ChildDiedError(ChildError):
     """A child ended before it was done; the text says how."""
 
 
@@ -105,64 +110,114 @@ def complete(
             return None
 
 
-def converse(
+@contextlib.contextmanager
+def conversation(
     command: Sequence[str],
     folder: Path,
     environment: Mapping[str, str],
     log: Path,
     request: Mapping[str, Any],
     limit: Callable[[Event | None], float],
-) -> Generator[Event, None, None]:
-    """Start a child that reads a request and answers with JSON lines, and yield its events up to ``done``.
+    pass_fds: Sequence[int] = (),
+) -> Iterator[Conversation]:
+    """Start a child that reads a request and answers with JSON lines; it ends with the context.
 
     Parameters
     ----------
     limit : callable
         Seconds that the child may take for the event after the given one; after ``None`` for the first.
-
-    Raises
-    ------
-    ChildTimeoutError, ChildDiedError
+    pass_fds : sequence of int
+        File descriptors that it inherits besides.
     """
     asked = log.with_suffix(".request")
     asked.write_text(json.dumps(request))
     reading, writing = os.pipe()
     with open(reading, "rb", buffering=0) as answers:
         try:
-            starting = group([*command, str(writing)], folder, environment, log, asked, (writing,))
+            starting = group([*command, str(writing)], folder, environment, log, asked, (writing, *pass_fds))
             child = starting.__enter__()
         finally:
             os.close(writing)
         try:
-            yield from _events(child, answers.fileno(), limit)
+            yield Conversation(child, answers.fileno(), limit)
         finally:
             starting.__exit__(None, None, None)
 
 
-def _events(child: subprocess.Popen[bytes], answers: int, limit: Callable[[Event | None], float]) -> Iterator[Event]:
-    waiting, event = b"", None
+@dataclass
+class Conversation:
+    """A child that says events, the last of which is ``done``.
+
+    Parameters
+    ----------
+    child : subprocess.Popen
+    answers : int
+        File descriptor to read them from.
+    limit : callable
+        Seconds until the next event.
+    """
+
+    child: subprocess.Popen[bytes]
+    answers: int
+    limit: Callable[[Event | None], float]
+    _unfinished: bytes = b""
+
+    def __post_init__(self) -> None:
+        self._allow(None)
+
+    def _allow(self, event: Event | None) -> None:
+        self._deadline = time.monotonic() + self.limit(event)
+
+    def wait_seconds(self) -> float:
+        """How long to wait for it before looking after it again."""
+        return max(0.0, min(self._deadline - time.monotonic(), POLL_SECONDS))
+
+    def look_after(self, ended: bool) -> None:
+        """Find out why it says nothing; ``ended`` tells whether it had ended before one looked."""
+        if ended:
+            raise ChildDiedError(how_it_ended(self.child.wait()))
+        if time.monotonic() >= self._deadline:
+            raise ChildTimeoutError
+
+    def hear(self) -> Iterator[Event]:
+        """Take what it has said."""
+        got = os.read(self.answers, 1 << 16)
+        if not got:
+            raise ChildDiedError(how_it_ended(self.child.wait()))
+        *lines, self._unfinished = (self._unfinished + got).split(b"\n")
+        for line in lines:
+            event = _event(line)
+            yield event
+            if event["event"] == "done":
+                return
+            self._allow(event)
+
+
+def listen(*talks: Conversation) -> Iterator[tuple[int, Event | ChildError]]:
+    """Yield what several children say, as it comes, with the place of each, up to the end of all.
+
+    The end of a child that did not say ``done`` is the error; the others are heard on.
+    """
     with selectors.DefaultSelector() as selector:
-        selector.register(answers, selectors.EVENT_READ)
-        deadline = time.monotonic() + limit(None)
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise ChildTimeoutError
-            ended = child.poll() is not None
-            if not selector.select(0 if ended else min(left, POLL_SECONDS)):
-                if ended:
-                    raise ChildDiedError(how_it_ended(child.returncode))
-                continue
-            got = os.read(answers, 1 << 16)
-            if not got:
-                raise ChildDiedError(how_it_ended(child.wait()))
-            *lines, waiting = (waiting + got).split(b"\n")
-            for line in lines:
-                event = _event(line)
-                yield event
-                if event["event"] == "done":
-                    return
-                deadline = time.monotonic() + limit(event)
+        for place, talk in enumerate(talks):
+            selector.register(talk.answers, selectors.EVENT_READ, place)
+        while selector.get_map():
+            waiting = [key.data for key in selector.get_map().values()]
+            ended = {place: talks[place].child.poll() is not None for place in waiting}
+            seconds = 0.0 if any(ended.values()) else min(talks[place].wait_seconds() for place in waiting)
+            ready = {key.data for key, _ in selector.select(seconds)}
+            for place in waiting:
+                try:
+                    if place not in ready:
+                        talks[place].look_after(ended[place])
+                        continue
+                    for event in talks[place].hear():
+                        yield place, event
+                        if event["event"] == "done":
+                            selector.unregister(talks[place].answers)
+                except ChildError as error:
+                    selector.unregister(talks[place].answers)
+                    yield place, error
 
 
 def _event(line: bytes) -> Event:

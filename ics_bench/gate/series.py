@@ -65,13 +65,13 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two process epochs, one a side, run one after the other.
+    """Two process epochs, one a side, which take turns or, for peaks of memory, run one after the other.
 
     Parameters
     ----------
     base, head : Observation
     head_first : bool
-        Whether the head's epoch ran before the base's.
+        Whether the first turn was the head's.
     swapped : bool
         Whether head lay in the first of the two work trees.
     """

@@ -6,8 +6,8 @@ import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,13 @@ from ics_bench.core.text import why
 from ics_bench.gate.configuration import Configuration, build_requirements, read_configuration
 from ics_bench.gate.environments import BuildError, Requirements, build, make_requirements, variables_for
 from ics_bench.gate.processes import (
-    ChildDiedError,
-    ChildTimeoutError,
+    ChildError,
+    Conversation,
     Event,
-    converse,
+    conversation,
     interruptions_held,
     last_lines,
+    listen,
 )
 from ics_bench.gate.repository import Commit, Repository
 
@@ -179,9 +180,9 @@ class Workspace:
         fresh.replace(self.run / name)
 
     @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """Give an empty folder for a process to run in."""
-        folder = self.run / "work" / "now"
+    def scratch(self, name: str) -> Iterator[Path]:
+        """Give an empty folder for a process to run in, under one of the swapped names."""
+        folder = self.run / "work" / name
         folder.mkdir()
         try:
             yield folder
@@ -196,12 +197,13 @@ class Workspace:
         BuildError
             If they cannot be imported.
         """
-        self.name(side, LINKS[0])
-        request = {"mode": "discover", "root": side.benchmarks(LINKS[0])}
+        name = LINKS[0]
+        self.name(side, name)
+        request = {"mode": "discover", "root": side.benchmarks(name)}
         events: list[Event] = []
         try:
-            with self.scratch() as folder:
-                for event in self.converse(side, LINKS[0], request, folder, lambda event: LISTING_SECONDS):
+            with self.conversation(side, name, request, lambda event: LISTING_SECONDS) as talk:
+                for event in hear_out(talk):
                     if event["event"] == "lacking":
                         raise BuildError(
                             f"its environment has no {event['what']}, which finds and runs benchmarks; "
@@ -209,17 +211,45 @@ class Workspace:
                             (),
                         )
                     events.append(event)
-        except (ChildDiedError, ChildTimeoutError) as error:
+        except ChildError as error:
             how = str(error) or f"took longer than {LISTING_SECONDS} s"
             raise BuildError(
-                f"its benchmarks cannot be listed: the process {how}", last_lines(self.log("epoch"))
+                f"its benchmarks cannot be listed: the process {how}", last_lines(self.epoch_log(name))
             ) from error
         return events
 
-    def converse(
-        self, side: Side, name: str, request: Event, folder: Path, limit: Callable[[Event | None], float]
-    ) -> Iterator[Event]:
-        """Run one process of a side and yield its events."""
-        log = self.log("epoch")
-        with closing(converse(side.command(name), folder, side.variables(name), log, request, limit)) as events:
-            yield from events
+    def epoch_log(self, name: str) -> Path:
+        """File that takes the output of the epoch under one of the swapped names."""
+        return self.log(f"epoch-{name}")
+
+    @contextmanager
+    def conversation(
+        self,
+        side: Side,
+        name: str,
+        request: Event,
+        limit: Callable[[Event | None], float],
+        folder: Path | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> Iterator[Conversation]:
+        """Run one process of a side, in ``folder`` or an empty one."""
+        with ExitStack() as stack:
+            where = folder or stack.enter_context(self.scratch(name))
+            yield stack.enter_context(
+                conversation(
+                    side.command(name), where, side.variables(name), self.epoch_log(name), request, limit, pass_fds
+                )
+            )
+
+
+def hear_out(talk: Conversation) -> Iterator[Event]:
+    """Yield the events of one child.
+
+    Raises
+    ------
+    ChildTimeoutError, ChildDiedError
+    """
+    for _, event in listen(talk):
+        if isinstance(event, ChildError):
+            raise event
+        yield event

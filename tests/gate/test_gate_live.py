@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -133,6 +134,75 @@ def test_pairs_of_epochs(project, live):
         assert [pair.head_first for pair in found] == [side == 43 for side in sides[::2]]
         assert [pair.swapped for pair in found] == [name == "a" for name in names[43]]
         assert all(pair.base.value > 0 and pair.head.cpu_seconds >= 0 for pair in found)
+
+
+def test_samples_of_both_sides_alternate_and_only_one_runs_at_a_time(project, live):
+    write_suite(
+        project,
+        """
+import time
+def time_work():
+    began = time.monotonic()
+    while time.monotonic() < began + 0.002: pass
+    with open(JOURNAL, "a") as file:
+        file.write(json.dumps({"side": answers.ANSWER, "pid": os.getpid(), "time": (began, time.monotonic())}) + "\\n")
+time_work.number = 1
+def time_short(): time_work()
+time_short.number, time_short.repeat = 1, 1
+""",
+    )
+    ready = live()
+    journal(project)
+    assert all(
+        pair.base.value >= 0.002
+        for pair in ready.measure(["suite.time_work", "suite.time_short"], 1)["suite.time_work"]
+    )
+    taken = journal(project)
+    assert len({entry["pid"] for entry in taken}) == 2
+    spans = sorted(entry["time"] for entry in taken)
+    assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(spans))
+    sides = [entry["side"] for entry in sorted(taken, key=lambda entry: entry["time"])]
+    assert sum(one != other for one, other in itertools.pairwise(sides)) > 0.8 * len(sides)
+
+
+def test_a_crash_in_a_later_pair_is_blamed_on_its_side_and_the_other_goes_on(project, live):
+    write_suite(
+        project,
+        """
+def time_first(): pass
+def time_crash():
+    if answers.ANSWER == 43 and os.path.exists(JOURNAL + ".now"): os.kill(os.getpid(), 11)
+def time_last(): pass
+""",
+    )
+    ready = live()
+    (project.folder / "journal.now").touch()
+    found = ready.measure([f"suite.time_{name}" for name in ("first", "crash", "last")], 2)
+    (crash,) = found["suite.time_crash"]
+    assert (crash.base.error, crash.head.error) == ("", "its process killed by SIGSEGV")
+    for name in ("first", "last"):
+        assert [(pair.base.error, pair.head.error) for pair in found[f"suite.time_{name}"]] == [("", "")] * 2
+
+
+def test_a_hang_in_a_later_pair_is_blamed_on_its_side(project, live, monkeypatch):
+    monkeypatch.setattr("ics_bench.gate.epochs.STARTING_SECONDS", 5.0)
+    write_suite(
+        project,
+        """
+import time
+def time_hang():
+    if answers.ANSWER == 42 and os.path.exists(JOURNAL + ".now"): time.sleep(600)
+def time_fine(): pass
+time_hang.timeout = time_fine.timeout = 2
+""",
+    )
+    ready = live()
+    (project.folder / "journal.now").touch()
+    found = ready.measure(["suite.time_hang", "suite.time_fine"], 1)
+    (hang,), (fine,) = found["suite.time_hang"], found["suite.time_fine"]
+    assert (hang.base.error, hang.head.error) == ("timed out after 2 s", "")
+    assert fine.base.value > 0
+    assert fine.head.value > 0
 
 
 def test_what_crashes_or_hangs_takes_nobody_else_with_it(project, live):

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -15,14 +15,17 @@ import pytest
 
 from ics_bench.gate.processes import (
     ChildDiedError,
+    ChildError,
     ChildTimeoutError,
     complete,
-    converse,
+    conversation,
     group,
     how_it_ended,
     interruptions_held,
     last_lines,
+    listen,
 )
+from ics_bench.gate.sides import hear_out
 
 PATIENCE = 30
 
@@ -61,11 +64,12 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
+SAY = "import json, os, sys\nsay = lambda event: os.write(int(sys.argv[1]), json.dumps(event).encode() + b'\\n')\n"
+
+
 def talk(code: str, folder: Path, limit: float = PATIENCE) -> list[dict]:
-    opening = (
-        "import json, os, sys\nsay = lambda event: os.write(int(sys.argv[1]), json.dumps(event).encode() + b'\\n')\n"
-    )
-    return list(converse(python(opening + code), folder, os.environ, folder / "log", {"q": 1}, lambda event: limit))
+    with conversation(python(SAY + code), folder, os.environ, folder / "log", {"q": 1}, lambda event: limit) as child:
+        return list(hear_out(child))
 
 
 def test_a_command_and_its_children_end_when_it_takes_too_long(tmp_path):
@@ -120,6 +124,22 @@ def test_a_child_that_writes_to_our_pipe_is_told_apart_from_its_events(tmp_path)
         talk("os.write(int(sys.argv[1]), b'garbage\\n')", tmp_path)
 
 
+def test_children_are_heard_as_they_speak_and_the_death_of_one_leaves_the_other(tmp_path):
+    dying = "say({'event': 'x'}); os._exit(3)"
+    living = "import time; time.sleep(1); say({'event': 'y'}); say({'event': 'done'})"
+    with ExitStack() as stack:
+        talks = [
+            stack.enter_context(
+                conversation(python(SAY + code), tmp_path, os.environ, tmp_path / name, {}, lambda event: PATIENCE)
+            )
+            for name, code in (("one", living), ("two", dying))
+        ]
+        heard = [
+            (place, str(said) if isinstance(said, ChildError) else said["event"]) for place, said in listen(*talks)
+        ]
+    assert heard == [(1, "x"), (1, "ended with exit code 3"), (0, "y"), (0, "done")]
+
+
 def test_a_silent_child_is_ended(tmp_path):
     with pytest.raises(ChildTimeoutError):
         talk("open('pids', 'w').write(str(os.getpid()))\nimport time; time.sleep(600)", tmp_path, limit=1)
@@ -128,8 +148,8 @@ def test_a_silent_child_is_ended(tmp_path):
 
 def test_a_conversation_that_is_left_ends_the_child(tmp_path):
     code = 'import os, sys, time\nos.write(int(sys.argv[1]), b\'{"event": "x"}\\n\')\n' + FAMILY
-    with closing(converse(python(code), tmp_path, os.environ, tmp_path / "log", {}, lambda event: PATIENCE)) as events:
-        next(events)
+    with conversation(python(code), tmp_path, os.environ, tmp_path / "log", {}, lambda event: PATIENCE) as child:
+        next(hear_out(child))
         pids = family(tmp_path)
     wait_for(lambda: gone(pids), "the child to end")
 
