@@ -76,7 +76,7 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Pairs of epochs of equal builds, taken one after the other under one load.
+    """Pairs of epochs of equal builds, one pair after the other, under one load.
 
     Parameters
     ----------
