@@ -70,14 +70,13 @@ def drift(before: torch.Tensor, after: torch.Tensor) -> Drift:
         return Drift(math.nan, math.nan, math.nan, math.nan, excluded, units)
     mean, other_mean = first.mean(dim=0), second.mean(dim=0)
     std, other_std = first.std(dim=0, correction=0), second.std(dim=0, correction=0)
-    return Drift(
-        mean=_median((other_mean - mean).abs() / std),
-        log_std=_median((other_std.log() - std.log()).abs()),
-        wasserstein=_median(wasserstein(first, second) / std),
-        kl=_median(gaussian_kl(mean, std, other_mean, other_std)),
-        excluded=excluded,
-        units=units,
+    by_unit = (
+        (other_mean - mean).abs() / std,
+        (other_std.log() - std.log()).abs(),
+        wasserstein(first, second) / std,
+        gaussian_kl(mean, std, other_mean, other_std),
     )
+    return Drift(*_medians(*by_unit), excluded, units)
 
 
 def _by_unit(values: torch.Tensor) -> torch.Tensor:
@@ -85,6 +84,6 @@ def _by_unit(values: torch.Tensor) -> torch.Tensor:
     return values.detach().to(torch.float64).movedim(1, -1).flatten(0, -2)
 
 
-def _median(values: torch.Tensor) -> float:
-    """Median over units, the mean of the middle two where their number is even."""
-    return float(values.quantile(0.5))
+def _medians(*by_unit: torch.Tensor) -> tuple[float, ...]:
+    """Medians over units, the mean of the middle two where their number is even."""
+    return tuple(torch.stack(by_unit).quantile(0.5, dim=1).tolist())

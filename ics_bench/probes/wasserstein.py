@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 
@@ -32,7 +33,14 @@ def wasserstein(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         raise ValueError("distance from an empty sample")
     first, second = first.detach().to(torch.float64), second.detach().to(torch.float64)
     if len(first) == len(second):
-        return (first.sort(dim=0).values - second.sort(dim=0).values).abs().mean(dim=0)
+        return (_sorted(first) - _sorted(second)).abs().mean(dim=0)
     values, order = torch.cat([first, second]).sort(dim=0)
     jumps = torch.full_like(values, -1.0 / len(second)).masked_fill(order < len(first), 1.0 / len(first))
     return (jumps.cumsum(dim=0)[:-1].abs() * values.diff(dim=0)).sum(dim=0)
+
+
+def _sorted(values: torch.Tensor) -> torch.Tensor:
+    """Sort each unit; NumPy does so several times as quickly as torch on a processor."""
+    if values.device.type != "cpu":
+        return values.sort(dim=0).values
+    return torch.from_numpy(np.sort(values.numpy(), axis=0))
