@@ -70,13 +70,13 @@ def drift(before: torch.Tensor, after: torch.Tensor) -> Drift:
         return Drift(math.nan, math.nan, math.nan, math.nan, excluded, units)
     mean, other_mean = first.mean(dim=0), second.mean(dim=0)
     std, other_std = first.std(dim=0, correction=0), second.std(dim=0, correction=0)
-    by_unit = (
+    means, log_stds, distances, divergences = _medians(
         (other_mean - mean).abs() / std,
         (other_std.log() - std.log()).abs(),
         wasserstein(first, second) / std,
         gaussian_kl(mean, std, other_mean, other_std),
     )
-    return Drift(*_medians(*by_unit), excluded, units)
+    return Drift(means, log_stds, distances, divergences, excluded, units)
 
 
 def _by_unit(values: torch.Tensor) -> torch.Tensor:
@@ -84,6 +84,7 @@ def _by_unit(values: torch.Tensor) -> torch.Tensor:
     return values.detach().to(torch.float64).movedim(1, -1).flatten(0, -2)
 
 
-def _medians(*by_unit: torch.Tensor) -> tuple[float, ...]:
+def _medians(*by_unit: torch.Tensor) -> list[float]:
     """Medians over units, the mean of the middle two where their number is even."""
-    return tuple(torch.stack(by_unit).quantile(0.5, dim=1).tolist())
+    found: list[float] = torch.stack(by_unit).quantile(0.5, dim=1).tolist()
+    return found
