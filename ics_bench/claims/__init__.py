@@ -7,6 +7,7 @@ from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.family import correct_family, judge_run, judge_runs, training_claims
 from ics_bench.claims.finding import Finding
 from ics_bench.claims.judge import Judgement, judge, may_judge
+from ics_bench.claims.kept import as_evidence, metrics_read
 from ics_bench.claims.needs import case_of, requirements
 from ics_bench.claims.tracked import tracked_arms, tracked_value
 
@@ -17,6 +18,7 @@ __all__ = [
     "Finding",
     "Judgement",
     "Setting",
+    "as_evidence",
     "case_of",
     "correct_family",
     "judge",
@@ -24,6 +26,7 @@ __all__ = [
     "judge_runs",
     "load_catalogue",
     "may_judge",
+    "metrics_read",
     "parse_catalogue",
     "requirements",
     "seconds_by_claim",

@@ -45,18 +45,6 @@ def same_here(run):
     return same and here["cpu"] == there["cpu"] and not differences(there, here)
 
 
-def metrics_read(claims, record):
-    """Metrics that some claim reads from the case of a record."""
-    return {
-        metric
-        for claim in claims
-        for setting in (*claim.settings, *claim.controls)
-        for role, arm in setting.arms.items()
-        if arm.workload == record.workload and record.case.matches(**arm.pins)
-        for metric in setting.rule.metrics_of(role)
-    }
-
-
 def measure_again(record):
     """Measure a case of kept evidence on the same seeds."""
     version = load_workload(record.workload).version

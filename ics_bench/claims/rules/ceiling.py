@@ -76,6 +76,7 @@ class PrintedCeiling(Rule):
     """
 
     tests: ClassVar[bool] = True
+    reads_curves: ClassVar[bool] = True
 
     printed: float
     question: Literal["trainable", "stable"] = "trainable"

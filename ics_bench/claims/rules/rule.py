@@ -19,10 +19,13 @@ class Rule(ABC):
         Names of the arms that it compares.
     tests : bool
         Whether its findings carry a p-value, as every claim in the training family must.
+    reads_curves : bool
+        Whether it reads the curves of its metrics, too.
     """
 
     roles: ClassVar[tuple[str, ...]] = ("subject",)
     tests: ClassVar[bool]
+    reads_curves: ClassVar[bool] = False
 
     @classmethod
     def check_arms(cls, names: tuple[str, ...]) -> None:

@@ -1,52 +1,58 @@
-"""Claims that rest on tier full: judged on the kept evidence, of which every commit measures another slice again."""
+"""Every claim is judged on the kept evidence, of which every commit measures another slice again."""
 
 import dataclasses
 import math
 
 import pytest
-from kept_evidence import ROOT, disagreements, measure_again, metrics_read, revision, same_here, slice_of
+from kept_evidence import ROOT, disagreements, measure_again, revision, same_here, slice_of
 
-from ics_bench.claims import judge_run, load_catalogue, select
+from ics_bench.claims import as_evidence, judge_run, judge_runs, load_catalogue, may_judge, metrics_read, select
 from ics_bench.core import Case, CaseRecord, Measurement
 from ics_bench.execution.executors import parse_executor
 from ics_bench.execution.plan import Settings
 from ics_bench.execution.session import start
 from ics_bench.results.run import Run
 
-FOLDER = ROOT / "reports" / "claims" / "full"
-CLAIMS = [claim for claim in load_catalogue() if claim.tier == "full"]
+CATALOGUE = load_catalogue()
+KEPT = [Run.open(path.parent) for path in sorted((ROOT / "reports" / "claims").glob("*/run.json"))]
+
+each_run = pytest.mark.parametrize("kept", KEPT, ids=lambda run: run.folder.name)
 
 
 @pytest.fixture(scope="module")
-def kept():
-    if not CLAIMS:
-        pytest.skip("no claim rests on tier full")
-    if not (FOLDER / "run.json").exists():
-        pytest.skip(f"not measured: {FOLDER.relative_to(ROOT)} holds no run")
-    run = Run.open(FOLDER)
-    assert run.profile == "full"
-    assert run.complete
-    assert run.settings["first_seed"] == 0
-    return run
+def judgements():
+    """Judge on the run that bears on a claim; what none does is left out."""
+    runs = [(run.measurements(), run.profile) for run in KEPT]
+    asked = [claim for claim in CATALOGUE if any(_planned(claim, run) for run in KEPT)]
+    return {j.id: j for j, _ in judge_runs(runs, [claim.id for claim in asked])} if asked else {}
 
 
-@pytest.fixture(scope="module")
-def judgements(kept):
-    return {j.id: j for j in judge_run(kept.measurements(), kept.profile, tuple(claim.id for claim in CLAIMS))}
+def _planned(claim, run):
+    return claim.id in run.settings["claims"] and may_judge(claim, run.profile)
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+@each_run
+def test_kept_runs_are_whole_and_on_the_seeds_of_the_registered_verdicts(kept):
+    assert kept.complete
+    assert not kept.failed
+    assert kept.settings["first_seed"] == 0
+
+
+@pytest.mark.parametrize("claim", CATALOGUE, ids=lambda claim: claim.id)
 def test_verdict_on_the_kept_evidence_is_the_registered_one(judgements, claim):
+    if claim.id not in judgements:
+        pytest.skip("not measured: no run in reports/claims was made for it")
     judgement = judgements[claim.id]
     evidence = {name: (finding.verdict, finding.effect) for name, finding in judgement.settings.items()}
     assert judgement.verdict == claim.registered, (evidence, judgement.warnings)
     assert {finding.verdict for finding in judgement.controls.values()} <= {"supported"}
 
 
+@each_run
 def test_a_slice_that_changes_from_commit_to_commit_is_measured_again(kept):
     exact = same_here(kept)
     for record in slice_of(kept, revision()):
-        found = disagreements(record, measure_again(record), metrics_read(CLAIMS, record), exact)
+        found = disagreements(record, measure_again(record), metrics_read(CATALOGUE, record), exact)
         assert not found, (record.key, found)
 
 
@@ -68,11 +74,21 @@ def test_what_was_measured_here_agrees_to_the_bit_and_a_changed_number_does_not(
     record = next(record for record in stand_in.measured if record.case["dtype"] == "float64")
     again = measure_again(record)
     metrics = metrics_read(claims, record)
-    assert metrics == {"final_std"}
+    assert metrics == {"final_std": False}
     assert disagreements(record, again, metrics, exact=True) == []
     moved = tuple(dataclasses.replace(m, value=math.nextafter(m.value, 0)) for m in record.measurements)
     (found,) = disagreements(dataclasses.replace(record, measurements=moved), again, metrics, exact=True)
     assert found.startswith("final_std of seed None")
+
+
+def test_what_is_kept_of_a_run_is_all_that_judging_it_takes(tmp_path):
+    ids = (CHEAP, "init-1")
+    with start(Settings(profile="standard", claims=ids), tmp_path / "run") as session:
+        run = session.measure(parse_executor("inline"))
+    kept = [as_evidence(CATALOGUE, record) for record in run.records]
+    reduced = [measurement for record in kept for measurement in record.measurements]
+    assert 0 < len(reduced) < len(list(run.measurements()))
+    assert judge_run(reduced, "standard", ids) == judge_run(run.measurements(), "standard", ids)
 
 
 def test_the_slice_depends_on_the_commit(stand_in):

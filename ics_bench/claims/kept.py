@@ -1,0 +1,44 @@
+"""What is kept of a record as evidence: what the claims read, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ics_bench.claims.claim import Claim
+from ics_bench.core import CaseRecord
+
+
+def metrics_read(claims: Sequence[Claim], record: CaseRecord) -> dict[str, bool]:
+    """Name the metrics that some claim reads from the case of a record, and whether it reads their curves.
+
+    Parameters
+    ----------
+    claims : sequence of Claim
+    record : CaseRecord
+
+    Returns
+    -------
+    dict of str to bool
+    """
+    found: dict[str, bool] = {}
+    for claim in claims:
+        for setting in (*claim.settings, *claim.controls):
+            for role, arm in setting.arms.items():
+                if arm.workload == record.workload and record.case.matches(**arm.pins):
+                    for metric in setting.rule.metrics_of(role):
+                        found[metric] = found.get(metric, False) or setting.rule.reads_curves
+    return found
+
+
+def as_evidence(claims: Sequence[Claim], record: CaseRecord) -> CaseRecord:
+    """Leave out of a record the metrics and the curves that no claim reads.
+
+    Parameters
+    ----------
+    claims : sequence of Claim
+    record : CaseRecord
+    """
+    read = metrics_read(claims, record)
+    kept = [m if read[m.metric] else replace(m, curve=None) for m in record.measurements if m.metric in read]
+    return replace(record, measurements=tuple(kept))
