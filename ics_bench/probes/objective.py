@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
-from torch.func import functional_call
 from torch.nn.functional import cross_entropy
-
-from ics_bench.probes.preserve import preserved
 
 Parameters = tuple[torch.Tensor, ...]
 """Trainable parameters in the model's order: a point of the loss surface, or a direction on it."""
@@ -74,24 +73,94 @@ def surface(model: nn.Module, x: torch.Tensor, y: torch.Tensor, loss: Loss = cro
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     if not named:
         raise ValueError("the model has no trainable parameter, so its loss is no surface")
-    names = tuple(name for name, _ in named)
-    buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
-    modes = [(module, module.training) for module in model.modules()]
-    random_state = torch.get_rng_state()
-    device_state = torch.cuda.get_rng_state(x.device) if x.is_cuda else None
+    here = _Standing.of(model, [p for _, p in named], x)
+    return Surface(
+        lambda parameters: here.outputs(model, parameters, x),
+        lambda found: loss(found, y),
+        tuple(p.detach() for _, p in named),
+        tuple(name for name, _ in named),
+    )
 
-    def outputs(parameters: Parameters) -> torch.Tensor:
-        state = dict(zip(names, parameters, strict=True)) | {name: b.clone() for name, b in buffers.items()}
-        with preserved(model):
-            for module, training in modes:
-                module.training = training
-            torch.set_rng_state(random_state)
-            if device_state is not None:
-                torch.cuda.set_rng_state(device_state, x.device)
-            found: torch.Tensor = functional_call(model, state, (x,))
+
+@dataclass(frozen=True)
+class _Standing:
+    """Where a model stands, and how to call it with other parameters from there.
+
+    It does what `torch.func.functional_call` does within `preserved`, of which there are thousands of calls, after
+    looking only once where the model keeps what is exchanged.
+
+    Parameters
+    ----------
+    parameters : list of (dict, str, int)
+        Tables of parameters by name, and which one stands there; a tied one has several.
+    buffers : list of (dict, str, Tensor or None)
+        Tables of buffers by name, and a copy of their values.
+    modes : list of (Module, bool)
+    random_state : Tensor
+    device_state : Tensor, optional
+    """
+
+    parameters: list[tuple[dict[str, nn.Parameter | None], str, int]]
+    buffers: list[tuple[dict[str, torch.Tensor | None], str, torch.Tensor | None]]
+    modes: list[tuple[nn.Module, bool]]
+    random_state: torch.Tensor
+    device_state: torch.Tensor | None
+
+    @classmethod
+    def of(cls, model: nn.Module, trainable: Sequence[nn.Parameter], x: torch.Tensor) -> _Standing:
+        places = {id(p): place for place, p in enumerate(trainable)}
+        modules = list(model.modules())
+        return cls(
+            [
+                (m._parameters, name, places[id(p)])
+                for m in modules
+                for name, p in m._parameters.items()
+                if id(p) in places
+            ],
+            [
+                (m._buffers, name, None if b is None else b.detach().clone())
+                for m in modules
+                for name, b in m._buffers.items()
+            ],
+            [(m, m.training) for m in modules],
+            torch.get_rng_state(),
+            torch.cuda.get_rng_state(x.device) if x.is_cuda else None,
+        )
+
+    def outputs(self, model: nn.Module, parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
+        """Call the model from here with these parameters, and leave no trace."""
+        with (
+            torch.random.fork_rng(devices=[x.device] if self.device_state is not None else []),
+            self._exchanged(parameters),
+        ):
+            torch.set_rng_state(self.random_state)
+            if self.device_state is not None:
+                torch.cuda.set_rng_state(self.device_state, x.device)
+            found: torch.Tensor = model(x)
         return found
 
-    return Surface(outputs, lambda found: loss(found, y), tuple(p.detach() for _, p in named), names)
+    @contextmanager
+    def _exchanged(self, parameters: Parameters) -> Iterator[None]:
+        own: list[tuple[dict[str, Any], str, Any]] = [(table, name, table[name]) for table, name, _ in self.parameters]
+        own += [(table, name, table[name]) for table, name, _ in self.buffers]
+        modes = [(m, m.training) for m, _ in self.modes]
+        try:
+            for table, name, place in self.parameters:
+                table[name] = parameters[place]  # type: ignore[assignment]
+            for held, name, value in self.buffers:
+                held[name] = None if value is None else value.clone()
+            _set_modes(self.modes)
+            yield
+        finally:
+            for there, name, tensor in own:
+                there[name] = tensor
+            _set_modes(modes)
+
+
+def _set_modes(modes: Sequence[tuple[nn.Module, bool]]) -> None:
+    for module, training in modes:
+        if module.training != training:
+            module.training = training
 
 
 def loss_and_gradient(objective: Objective, at: Parameters) -> tuple[float, Parameters]:
