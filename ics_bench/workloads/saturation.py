@@ -38,7 +38,7 @@ EXTRA = (
     ("relu", "he", "batch", 0.1),
     ("relu", "he", "batch", 0.3),
     ("relu", "xavier", "none", 0.02),
-    ("relu", "xavier", "none", 0.03),
+    ("relu", "xavier", "none", 0.025),
     ("relu", "xavier", "batch", 0.02),
     ("relu", "default", "none", 0.1),
     ("tanh", "xavier", "none", 0.02),
