@@ -1,7 +1,8 @@
 """Reduces a run to what the claims read of it, for ``reports/claims``.
 
-``python benchmarks/keep_evidence.py RUN FOLDER`` writes the run again, without the metrics and the curves that no claim
-reads. The tests judge every claim on the evidence that is kept there, and measure a slice of it again.
+``python benchmarks/keep_evidence.py RUN FOLDER [--leave-out ID]...`` writes a run that was made for claims again,
+without the metrics and the curves that none of them reads, and without the cases that only those left out need. The
+tests judge every claim on the evidence that is kept there, and measure a slice of it again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from ics_bench.claims import as_evidence, load_catalogue
+from ics_bench.claims import as_evidence, load_catalogue, select
 from ics_bench.core import UsageError
 from ics_bench.results.run import Run
 from ics_bench.results.store import LOCK_FILE, Writer, create_folder
@@ -19,21 +20,30 @@ from ics_bench.results.store import LOCK_FILE, Writer, create_folder
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("folder", type=click.Path(path_type=Path))
-def main(run: Path, folder: Path) -> None:
+@click.option("--leave-out", "left_out", multiple=True, metavar="ID", help="A claim whose evidence another run holds.")
+def main(run: Path, folder: Path, left_out: tuple[str, ...]) -> None:
     """Reduce a run."""
     try:
         whole = Run.open(run)
         if not whole.complete or whole.failed:
             raise UsageError(f"{str(run)!r} is not complete; finish it with ics-bench run --resume --out {run}")
-        catalogue = load_catalogue()
-        create_folder(folder, whole.header)
+        ids = [name for name in whole.settings["claims"] if name not in left_out]
+        if not ids:
+            raise UsageError(
+                f"{str(run)!r} is the evidence for no claim; measure with ics-bench claims ID ... --out DIR"
+            )
+        claims = select(load_catalogue(), ids)
+        kept = [found for record in whole.records if (found := as_evidence(claims, record)).measurements]
+        plan = [record.key for record in kept]
+        create_folder(folder, {**whole.header, "settings": {**whole.settings, "claims": ids}, "plan": plan})
         with Writer(folder) as writer:
-            for record in whole.records:
-                writer.append(as_evidence(catalogue, record))
+            for record in kept:
+                writer.append(record)
         (folder / LOCK_FILE).unlink()
     except UsageError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{len(whole.records)} cases, {sum(file.stat().st_size for file in folder.iterdir()) / 1e6:.1f} MB")
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    click.echo(f"{len(claims)} claims, {len(kept)} of {len(whole.records)} cases, {size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

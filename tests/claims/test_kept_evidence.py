@@ -6,7 +6,18 @@ import math
 import pytest
 from kept_evidence import ROOT, disagreements, measure_again, revision, same_here, slice_of
 
-from ics_bench.claims import as_evidence, judge_run, judge_runs, load_catalogue, may_judge, metrics_read, select
+from ics_bench.claims import (
+    Evidence,
+    as_evidence,
+    correct_family,
+    judge,
+    judge_run,
+    load_catalogue,
+    may_judge,
+    metrics_read,
+    select,
+    training_claims,
+)
 from ics_bench.core import Case, CaseRecord, Measurement
 from ics_bench.execution.executors import parse_executor
 from ics_bench.execution.plan import Settings
@@ -19,16 +30,23 @@ KEPT = [Run.open(path.parent) for path in sorted((ROOT / "reports" / "claims").g
 each_run = pytest.mark.parametrize("kept", KEPT, ids=lambda run: run.folder.name)
 
 
+def claims_of(run):
+    """What a run is the evidence for."""
+    return [claim for claim in select(CATALOGUE, run.settings["claims"]) if may_judge(claim, run.profile)]
+
+
 @pytest.fixture(scope="module")
 def judgements():
-    """Judge on the run that bears on a claim; what none does is left out."""
-    runs = [(run.measurements(), run.profile) for run in KEPT]
-    asked = [claim for claim in CATALOGUE if any(_planned(claim, run) for run in KEPT)]
-    return {j.id: j for j, _ in judge_runs(runs, [claim.id for claim in asked])} if asked else {}
+    """Judge each claim on the run that was made for it; what none was made for is left out."""
+    found = [
+        judge(claim, Evidence(run.measurements(), run.profile), run.profile) for run in KEPT for claim in claims_of(run)
+    ]
+    return {judgement.id: judgement for judgement in correct_family(found, training_claims(CATALOGUE))}
 
 
-def _planned(claim, run):
-    return claim.id in run.settings["claims"] and may_judge(claim, run.profile)
+def test_no_claim_has_two_kept_runs():
+    ids = [claim.id for run in KEPT for claim in claims_of(run)]
+    assert len(ids) == len(set(ids))
 
 
 @each_run
