@@ -30,7 +30,7 @@ WRITTEN = tuple(field.name for field in dataclasses.fields(Outputs))
 HELP = f"""Compare two commits, measured now: is HEAD slower, larger or worse than BASE?
 
 Both are checked out and built as the asv.conf.json of the repository says, and the benchmarks of each are run by
-fresh processes that alternate. All are screened; what the screen picks is measured again, and only those fresh
+fresh processes that take turns. All are screened; what the screen picks is measured again, and only those fresh
 measurements decide. What cannot be decided in time is inconclusive, never passed. With --also-since there are two
 comparisons; what is written of the second has -since in its name.
 

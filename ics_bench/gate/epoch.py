@@ -65,18 +65,25 @@ class Baton:
         File descriptors to read from and to write to; none where there is no other process.
     first : bool
         Whether the first turn is ours.
+
+    Attributes
+    ----------
+    waited : float
+        Seconds spent waiting for a turn.
     """
 
     def __init__(self, descriptors: Sequence[int] | None = None, first: bool = True) -> None:
         self._descriptors = descriptors
-        for descriptor in descriptors or ():
-            os.set_inheritable(descriptor, False)
+        self.waited = 0.0
+        if descriptors:
+            os.register_at_fork(after_in_child=self._drop)
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
         self._other_ended = not first and self._wait() == ENDED
 
-    @property
-    def processes(self) -> int:
-        """How many run in turns."""
-        return 2 if self._descriptors else 1
+    def running(self) -> float:
+        """Read a clock that stands still while the other one runs."""
+        return time.perf_counter() - self.waited
 
     def hand_over(self) -> None:
         """Let the other one run, unless it has ended this benchmark, and wait for our next turn."""
@@ -101,10 +108,18 @@ class Baton:
         return self._wait()
 
     def _wait(self) -> bytes:
+        began = time.perf_counter()
         mark = os.read(self._descriptors[0], 1) if self._descriptors else b""
+        self.waited += time.perf_counter() - began
         if not mark:
             self._descriptors = None
         return mark
+
+    def _drop(self) -> None:
+        """Close it in a child, which would keep the other one waiting for our end."""
+        for descriptor in self._descriptors or ():
+            os.close(descriptor)
+        self._descriptors = None
 
 
 class BothClocks:
@@ -237,6 +252,7 @@ def run(baton: Baton, request: Mapping[str, Any], discovery: Any, emit: Emit) ->
         with runner.reporting(item["id"]):
             found[item["id"]] = discovery.get_benchmark_from_name(request["root"], item["id"])
     emit("ready")
+    baton.hand_over()  # so that the other one is up before anything is timed
     for item in request["items"]:
         if item["id"] in found:
             emit("begin", id=item["id"])
@@ -329,17 +345,16 @@ class Runner:
 
     def _time(self, benchmark: Any) -> Event:
         clocks = BothClocks(_first(benchmark._attr_sources, "timer", time.perf_counter), self._baton)
-        turns = self._baton.processes  # asv_runner counts the other one's turns, too
-        least, most, seconds = self._sampling["repeat"]
-        attributes: Dict[str, Any] = {"repeat": (least, most, seconds * turns)}  # noqa: UP006
+        attributes: Dict[str, Any] = {"repeat": self._sampling["repeat"]}  # noqa: UP006
         if hasattr(benchmark, "timer"):  # else each sample is a process
             attributes["timer"] = clocks
         for name in ("warmup_time", "sample_time"):
             declared = _first(benchmark._attr_sources, name, -1)
             attributes[name] = self._sampling[name] if declared < 0 else min(declared, self._sampling[name])
-        attributes["warmup_time"] *= turns
         benchmark._attr_sources.insert(0, type("Sampling", (), attributes))
         benchmark._load_vars()
+        # asv_runner goes by this clock to warm up, to choose the calls of a sample, and to stop
+        importlib.import_module("asv_runner.benchmarks.time").wall_timer = self._baton.running  # type: ignore[attr-defined]
         found = benchmark.do_run()
         samples, number = found["samples"], found["number"]
         outcome: Event = {"value": statistics.median(samples), "samples": samples}

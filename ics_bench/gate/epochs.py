@@ -158,17 +158,19 @@ class Account:
         self._items, self._with_caches, self._in_turns = items, with_caches, in_turns
         self._by_id = {item.id: item for item in items}
         self._at: Item | None = None
+        self._seconds = 0.0
 
     def limit(self, event: Event | None) -> float:
-        """Seconds that the process may take for what comes after this."""
+        """Seconds that the process may take for what comes after this, and the other one, where there is one."""
         longest = max([STARTING_SECONDS, *map(self._allowed, self._items)])
         if event is None:
-            alone = longest
+            self._seconds, others = longest, STARTING_SECONDS
         elif event["event"] == "begin":
-            alone = self._allowed(self._by_id[event["id"]])
+            self._seconds = self._allowed(self._by_id[event["id"]])
+            others = max(STARTING_SECONDS, self._seconds)
         else:
-            alone = BETWEEN_SECONDS
-        return alone + longest * self._in_turns
+            self._seconds, others = BETWEEN_SECONDS, longest
+        return self._seconds + others * self._in_turns
 
     def _allowed(self, item: Item) -> float:
         return item.seconds + (item.cache_seconds if self._with_caches else 0.0)
@@ -181,10 +183,14 @@ class Account:
             self.found[self._by_id[event["id"]].name] = _outcome(event)
             self._at = None
 
+    def ended_well(self) -> set[str]:
+        """Names of the benchmarks that ended without an error."""
+        return {name for name, outcome in self.found.items() if isinstance(outcome, str) or not outcome.error}
+
     def end(self, error: ChildError, log: Path) -> None:
         """Blame the benchmark that was being measured, or, where there was none, say that none of the rest began."""
         if isinstance(error, ChildTimeoutError):
-            said = f"timed out after {self._allowed(self._at) if self._at else self.limit(None):g} s"
+            said = f"timed out after {self._seconds:g} s"
         else:
             said = f"its process {error}"
         if self._at is not None:
@@ -205,8 +211,8 @@ def observe_in_turns(
 ) -> dict[SideName, dict[str, Observation | str]]:
     """Measure the same benchmarks on both sides, one running at a time, a sample of one and then one of the other.
 
-    So both see the same disturbances. What comes to no end on a side that hangs or dies is measured again by itself,
-    where it is known whose fault that is; a benchmark during which its own process died has failed.
+    So both see the same disturbances. What did not end well on both sides is measured again on each by itself, where
+    it is known whose fault that is, and where nothing is in the way that the other one holds, such as a port.
 
     Parameters
     ----------
@@ -225,19 +231,14 @@ def observe_in_turns(
     waiting = {side: [item for item in items[side] if item.name not in broken] for side in SIDES}
     if waiting["base"]:
         accounts = _converse_in_turns(sides, waiting, names, first, fresh_caches)
-        ended = set.intersection(*(set(account.found) for account in accounts.values()))
+        fine = set.intersection(*(account.ended_well() for account in accounts.values()))
         for side, account in accounts.items():
-            kept = {name: seen for name, seen in account.found.items() if name in ended or _has_failed(seen)}
-            found[side] |= kept
+            found[side] |= {name: account.found[name] for name in fine}
     for side in (first, *(side for side in SIDES if side != first)):
         left = [item for item in items[side] if item.name not in found[side]]
         if left:
             found[side] |= sides[side].observe(left, names[side], fresh_caches=fresh_caches)
     return found
-
-
-def _has_failed(outcome: Observation | str) -> bool:
-    return not isinstance(outcome, str) and bool(outcome.error)
 
 
 def _converse_in_turns(
@@ -264,13 +265,9 @@ def _converse_in_turns(
                 )
                 talks.append(stack.enter_context(talk))
         for place, event in listen(*talks):
-            side = SIDES[place]
-            if isinstance(event, ChildTimeoutError):
-                break  # the other one waits for it, or it for the other one
             if isinstance(event, ChildError):
-                accounts[side].end(event, sides[side].workspace.epoch_log(names[side]))
-            else:
-                accounts[side].take(event)
+                break
+            accounts[SIDES[place]].take(event)
     return accounts
 
 

@@ -65,7 +65,10 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two process epochs, one a side, which take turns or, for peaks of memory, run one after the other.
+    """Two process epochs, one a side, which take turns.
+
+    Where they take a time, from sample to sample, else from benchmark to benchmark. Peaks of memory, and what failed
+    in turns, are measured one after the other.
 
     Parameters
     ----------

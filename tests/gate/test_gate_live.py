@@ -6,6 +6,8 @@ import itertools
 import json
 import math
 import random
+import socket
+import statistics
 import time
 from pathlib import Path
 
@@ -163,6 +165,72 @@ time_short.number, time_short.repeat = 1, 1
     assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(spans))
     sides = [entry["side"] for entry in sorted(taken, key=lambda entry: entry["time"])]
     assert sum(one != other for one, other in itertools.pairwise(sides)) > 0.8 * len(sides)
+
+
+def test_waiting_is_no_part_of_what_is_measured_nor_of_how_long_it_is_measured(project, live):
+    write_suite(
+        project,
+        """
+calls = 0
+def time_quick():
+    global calls
+    calls += 1
+def time_count():
+    note(calls)
+time_count.number = time_count.repeat = 1
+""",
+    )
+    ready = live()
+    journal(project)
+    found = ready.measure(["suite.time_quick", "suite.time_count"], 6)
+    counted = [max(int(entry["name"]) for entry in epoch) for epoch in epochs(journal(project))]
+    calls = [count for count in counted if count]  # 0 where the order was the other one
+    assert len(calls) % 2 == 0
+    assert min(calls) > 0.1 * max(calls) > 100
+    ratios = [pair.head.value / pair.base.value for pair in found["suite.time_quick"]]
+    assert 0.5 < statistics.median(ratios) < 2.0
+
+
+def test_both_sides_may_use_what_only_one_can_hold(project, live):
+    write_suite(
+        project,
+        """
+import socket
+class Server:
+    def setup(self):
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", PORT))
+    def teardown(self):
+        self.socket.close()
+    def time_serve(self): self.socket.getsockname()
+""".replace("PORT", str(free_port())),
+    )
+    found = live().measure(["suite.Server.time_serve"], 1)
+    assert [(pair.base.error, pair.head.error) for pair in found["suite.Server.time_serve"]] == [("", "")]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_child_left_behind_keeps_nobody_waiting(project, live):
+    write_suite(
+        project,
+        """
+import time
+def time_fork():
+    if os.fork() == 0:
+        time.sleep(600)
+time_fork.number, time_fork.repeat, time_fork.warmup_time = 1, 1, 0
+""",
+    )
+    ready = live()
+    began = time.monotonic()
+    (pair,) = ready.measure(["suite.time_fork"], 1)["suite.time_fork"]
+    assert (pair.base.error, pair.head.error) == ("", "")
+    assert time.monotonic() - began < 60  # a wait for the child would last 600 s, or to the limit of 120
 
 
 def test_a_crash_in_a_later_pair_is_blamed_on_its_side_and_the_other_goes_on(project, live):
