@@ -74,8 +74,14 @@ def surface(model: nn.Module, x: torch.Tensor, y: torch.Tensor, loss: Loss = cro
     if not named:
         raise ValueError("the model has no trainable parameter, so its loss is no surface")
     here = _Standing.of(model, [p for _, p in named], x)
+
+    def outputs(parameters: Parameters) -> torch.Tensor:
+        if len(parameters) != len(named):
+            raise ValueError(f"{len(parameters)} parameters for a model of {len(named)}")
+        return here.outputs(model, parameters, x)
+
     return Surface(
-        lambda parameters: here.outputs(model, parameters, x),
+        outputs,
         lambda found: loss(found, y),
         tuple(p.detach() for _, p in named),
         tuple(name for name, _ in named),
@@ -91,37 +97,31 @@ class _Standing:
 
     Parameters
     ----------
-    parameters : list of (dict, str, int)
-        Tables of parameters by name, and which one stands there; a tied one has several.
-    buffers : list of (dict, str, Tensor or None)
-        Tables of buffers by name, and a copy of their values.
+    parameters, buffers : list of (dict, str, int)
+        The model's own tables by name, and which tensor stands there; a tied one has several places.
+    values : list of Tensor
+        Copies of the buffers.
     modes : list of (Module, bool)
     random_state : Tensor
     device_state : Tensor, optional
+        Of the inputs' device.
     """
 
-    parameters: list[tuple[dict[str, nn.Parameter | None], str, int]]
-    buffers: list[tuple[dict[str, torch.Tensor | None], str, torch.Tensor | None]]
+    parameters: list[tuple[dict[str, Any], str, int]]
+    buffers: list[tuple[dict[str, Any], str, int]]
+    values: list[torch.Tensor]
     modes: list[tuple[nn.Module, bool]]
     random_state: torch.Tensor
     device_state: torch.Tensor | None
 
     @classmethod
     def of(cls, model: nn.Module, trainable: Sequence[nn.Parameter], x: torch.Tensor) -> _Standing:
-        places = {id(p): place for place, p in enumerate(trainable)}
         modules = list(model.modules())
+        buffers = list(model.buffers())
         return cls(
-            [
-                (m._parameters, name, places[id(p)])
-                for m in modules
-                for name, p in m._parameters.items()
-                if id(p) in places
-            ],
-            [
-                (m._buffers, name, None if b is None else b.detach().clone())
-                for m in modules
-                for name, b in m._buffers.items()
-            ],
+            _places([m._parameters for m in modules], trainable),
+            _places([m._buffers for m in modules], buffers),
+            [buffer.detach().clone() for buffer in buffers],
             [(m, m.training) for m in modules],
             torch.get_rng_state(),
             torch.cuda.get_rng_state(x.device) if x.is_cuda else None,
@@ -141,20 +141,25 @@ class _Standing:
 
     @contextmanager
     def _exchanged(self, parameters: Parameters) -> Iterator[None]:
-        own: list[tuple[dict[str, Any], str, Any]] = [(table, name, table[name]) for table, name, _ in self.parameters]
-        own += [(table, name, table[name]) for table, name, _ in self.buffers]
+        buffers = [value.clone() for value in self.values]
+        own = [(table, name, table[name]) for table, name, _ in (*self.parameters, *self.buffers)]
         modes = [(m, m.training) for m, _ in self.modes]
         try:
-            for table, name, place in self.parameters:
-                table[name] = parameters[place]  # type: ignore[assignment]
-            for held, name, value in self.buffers:
-                held[name] = None if value is None else value.clone()
+            for places, tensors in ((self.parameters, parameters), (self.buffers, buffers)):
+                for table, name, place in places:
+                    table[name] = tensors[place]
             _set_modes(self.modes)
             yield
         finally:
-            for there, name, tensor in own:
-                there[name] = tensor
+            for table, name, tensor in own:
+                table[name] = tensor
             _set_modes(modes)
+
+
+def _places(tables: Sequence[dict[str, Any]], tensors: Sequence[torch.Tensor]) -> list[tuple[dict[str, Any], str, int]]:
+    """Find where each of these stands in tables by name."""
+    known = {id(tensor): place for place, tensor in enumerate(tensors)}
+    return [(table, name, known[id(t)]) for table in tables for name, t in table.items() if id(t) in known]
 
 
 def _set_modes(modes: Sequence[tuple[nn.Module, bool]]) -> None:

@@ -73,6 +73,63 @@ def test_frozen_parameters_are_no_part_of_the_surface_and_idle_ones_have_no_slop
     assert torch.is_grad_enabled()
 
 
+class Tied(nn.Module):
+    """Two layers of one weight, with a counter that both keep, and a norm of the weight by parametrization."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.head = nn.Linear(5, 5), nn.Linear(5, 5), nn.Linear(5, 3)
+        self.second.weight = self.first.weight
+        self.counters = nn.ModuleList([Counting(), Counting()])
+        self.counters[1].calls = self.counters[0].calls
+        nn.utils.parametrizations.weight_norm(self.head)
+
+    def forward(self, x):
+        return self.head(self.counters[1](self.second(torch.tanh(self.counters[0](self.first(x))))))
+
+
+def test_tied_parameters_and_buffers_stay_tied_and_parametrized_ones_are_reached():
+    model = Tied()
+    expected = Tied()
+    s = surface(model, X, Y)
+    point = tuple(p + 0.1 for p in s.at)
+    with torch.no_grad():
+        for name, p in expected.named_parameters():
+            p.copy_(point[s.names.index(name)])
+        torch.testing.assert_close(s.outputs(point), expected(X))
+    assert model.second.weight is model.first.weight
+    assert model.counters[1].calls is model.counters[0].calls
+    assert float(model.counters[0].calls) == 0
+
+
+def test_a_model_that_raises_is_left_as_it_was():
+    class Raising(nn.Sequential):
+        def forward(self, x):
+            self[1].running_mean = super().forward(x).mean() + self[1].running_mean
+            self.eval()
+            raise RuntimeError("midway")
+
+    model = Raising(*net())
+    parameters, buffers = list(model.parameters()), list(model.buffers())
+    values, state = [b.clone() for b in buffers], torch.get_rng_state()
+    s = surface(model, X, Y)
+    with pytest.raises(RuntimeError, match="midway"):
+        s(tuple(p + 1 for p in s.at))
+    assert all(a is b for a, b in zip(model.parameters(), parameters, strict=True))
+    assert all(a is b for a, b in zip(model.buffers(), buffers, strict=True))
+    assert all(map(torch.equal, buffers, values))
+    assert all(module.training for module in model.modules())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_too_many_or_too_few_parameters_are_refused():
+    s = surface(net(), X, Y)
+    for wrong in (s.at[1:], (*s.at, s.at[0])):
+        with pytest.raises(ValueError, match=f"{len(wrong)} parameters for a model of 6"):
+            s(wrong)
+
+
 def test_a_model_without_trainable_parameters_is_refused():
     with pytest.raises(ValueError, match="no trainable parameter"):
         surface(nn.ReLU(), X, Y)
