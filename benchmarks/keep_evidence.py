@@ -7,6 +7,7 @@ tests judge every claim on the evidence that is kept there, and measure a slice 
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import click
@@ -25,21 +26,28 @@ def main(run: Path, folder: Path, left_out: tuple[str, ...]) -> None:
     """Reduce a run."""
     try:
         whole = Run.open(run)
-        if not whole.complete or whole.failed:
+        if not whole.complete:
             raise UsageError(f"{str(run)!r} is not complete; finish it with ics-bench run --resume --out {run}")
-        ids = [name for name in whole.settings["claims"] if name not in left_out]
+        catalogue = load_catalogue()
+        without = {claim.id for claim in select(catalogue, left_out)} if left_out else set()
+        ids = [name for name in whole.settings["claims"] if name not in without]
         if not ids:
             raise UsageError(
                 f"{str(run)!r} is the evidence for no claim; measure with ics-bench claims ID ... --out DIR"
             )
-        claims = select(load_catalogue(), ids)
+        claims = select(catalogue, ids)
         kept = [found for record in whole.records if (found := as_evidence(claims, record)).measurements]
         plan = [record.key for record in kept]
-        create_folder(folder, {**whole.header, "settings": {**whole.settings, "claims": ids}, "plan": plan})
-        with Writer(folder) as writer:
+        fresh = folder.with_name(f"{folder.name}.new")
+        create_folder(fresh, {**whole.header, "settings": {**whole.settings, "claims": ids}, "plan": plan})
+        with Writer(fresh) as writer:
             for record in kept:
                 writer.append(record)
-        (folder / LOCK_FILE).unlink()
+        (fresh / LOCK_FILE).unlink()
+        if folder.exists():
+            Run.open(folder)  # nothing but a run is replaced
+            shutil.rmtree(folder)
+        fresh.rename(folder)
     except UsageError as error:
         raise click.ClickException(str(error)) from error
     size = sum(file.stat().st_size for file in folder.iterdir())

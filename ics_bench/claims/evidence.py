@@ -65,6 +65,13 @@ class Evidence:
         """Whether anything at all was measured for ``arm``."""
         return any(case.matches(**arm.pins) for case in self._cases.get(arm.workload, ()))
 
+    def holds(self, arm: Arm, metrics: Iterable[str]) -> bool:
+        """Whether all of these metrics were measured for ``arm``."""
+        return all(
+            any(case.matches(**arm.pins) for case in self._by_metric.get((arm.workload, metric), ()))
+            for metric in metrics
+        )
+
     def select(self, arm: Arm, metric: str) -> list[Measurement]:
         """Find the measurements of one metric in one arm, in the order of the seeds.
 

@@ -74,8 +74,9 @@ def judge_runs(
 ) -> list[tuple[Judgement, int]]:
     """Judge claims on several runs, each claim on one of them.
 
-    A claim is judged on the first run whose profile may judge it and that bears on it; where there is
-    none, on the first that bears on it, and else on the first. Evidence of two runs is never mixed.
+    A claim is judged on the first run whose profile may judge it and that holds all it reads; where there is
+    none, on the first that may judge it and bears on it, then on the first that bears on it, and else on the
+    first. Evidence of two runs is never mixed.
 
     Parameters
     ----------
@@ -103,10 +104,19 @@ def judge_runs(
         if not bearing and not claims:
             continue
         able = [place for place in bearing if may_judge(claim, found[place][1])]
-        place = (able or bearing or [0])[0]
+        whole = [place for place in able if _holds_all(found[place][0], claim)]
+        place = (whole or able or bearing or [0])[0]
         judgements.append(judge(claim, *found[place]))
         places.append(place)
     return list(zip(correct_family(judgements, training_claims(catalogue)), places, strict=True))
+
+
+def _holds_all(evidence: Evidence, claim: Claim) -> bool:
+    return all(
+        evidence.holds(arm, setting.rule.metrics_of(role))
+        for setting in (*claim.settings, *claim.controls)
+        for role, arm in setting.arms.items()
+    )
 
 
 def training_claims(catalogue: Sequence[Claim]) -> int:

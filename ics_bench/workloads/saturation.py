@@ -38,7 +38,7 @@ EXTRA = (
     ("relu", "he", "batch", 0.1),
     ("relu", "he", "batch", 0.3),
     ("relu", "xavier", "none", 0.02),
-    ("relu", "xavier", "none", 0.025),
+    ("relu", "xavier", "none", 0.03),
     ("relu", "xavier", "batch", 0.02),
     ("relu", "default", "none", 0.1),
     ("tanh", "xavier", "none", 0.02),
@@ -141,10 +141,12 @@ class Saturation(Workload):
         if profile == "quick":
             return ()
         base = {**self.cases("quick")[0], "depth": 10}
-        return tuple(
-            Case.of({**base, "activation": activation, "init": init, "norm": norm, "learning_rate": rate})
+        by_sgd = (
+            {"activation": activation, "init": init, "norm": norm, "learning_rate": rate}
             for activation, init, norm, rate in EXTRA
         )
+        by_adam = {"activation": "relu", "init": "he", "norm": "none", "optimizer": "adam", "learning_rate": 0.01}
+        return tuple(Case.of({**base, **changes}) for changes in (*by_sgd, by_adam))
 
     def cost(self, case: Case) -> float:
         """Grow with depth; a norm costs about as much as its linear layer."""

@@ -50,6 +50,14 @@ def catalogue(monkeypatch):
 
 
 @pytest.mark.usefixtures("catalogue")
+def test_a_run_that_holds_all_that_a_claim_reads_goes_before_one_that_only_bears_on_it():
+    part = (rates(ONE, "still"), "standard")
+    whole = (rates(TWO, "a") + rates(ONE, "still"), "standard")
+    ((judgement, place),) = judge_runs([part, whole], ["shallow"])
+    assert (judgement.verdict, place) == ("supported", 1)
+
+
+@pytest.mark.usefixtures("catalogue")
 def test_each_claim_is_judged_on_the_first_run_that_may_judge_it():
     standard = (rates(TWO, "a") + rates(ONE, "b") + rates(ONE, "still"), "standard")
     full = (rates(ONE, "a") + rates(TWO, "b") + rates(ONE, "still"), "full")

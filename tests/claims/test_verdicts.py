@@ -1,7 +1,7 @@
 """Every claim of tier standard, measured and judged; what was selected is measured once, for all tests together.
 
-A claim whose budget exceeds `DEEP_SECONDS` bears the marker ``deep`` and is left to ``pytest -m deep``.
-Claims that rest on tier full are judged on kept evidence, in ``test_full_evidence.py``.
+A claim whose budget exceeds `DEEP_SECONDS` bears the marker ``deep`` and is left to ``pytest -m deep``. All claims,
+those of tier full too, are judged on kept evidence in ``test_kept_evidence.py``.
 """
 
 from pathlib import Path
