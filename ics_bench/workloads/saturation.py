@@ -141,12 +141,12 @@ class Saturation(Workload):
         if profile == "quick":
             return ()
         base = {**self.cases("quick")[0], "depth": 10}
-        by_sgd = (
+        changes: list[dict[str, Scalar]] = [
             {"activation": activation, "init": init, "norm": norm, "learning_rate": rate}
             for activation, init, norm, rate in EXTRA
-        )
-        by_adam = {"activation": "relu", "init": "he", "norm": "none", "optimizer": "adam", "learning_rate": 0.01}
-        return tuple(Case.of({**base, **changes}) for changes in (*by_sgd, by_adam))
+        ]
+        changes.append({"activation": "relu", "init": "he", "norm": "none", "optimizer": "adam", "learning_rate": 0.01})
+        return tuple(Case.of({**base, **one}) for one in changes)
 
     def cost(self, case: Case) -> float:
         """Grow with depth; a norm costs about as much as its linear layer."""
