@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.random import fork_rng
 
 Parameters = tuple[torch.Tensor, ...]
 """Trainable parameters in the model's order: a point of the loss surface, or a direction on it."""
@@ -130,7 +131,7 @@ class _Standing:
     def outputs(self, model: nn.Module, parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
         """Call the model from here with these parameters, and leave no trace."""
         with (
-            torch.random.fork_rng(devices=[x.device] if self.device_state is not None else []),
+            fork_rng(devices=[x.device] if self.device_state is not None else []),
             self._exchanged(parameters),
         ):
             torch.set_rng_state(self.random_state)
