@@ -13,7 +13,7 @@ from ics_bench.workloads import load_workload
 
 ROOT = Path(ics_bench.__file__).parents[1]
 
-CHEAP_SECONDS = 20.0
+CHEAP_SECONDS = 15.0
 """A case that took no longer is cheap enough for every commit; where there is none, the cheapest one is taken."""
 
 TOLERANCE = 0.1
@@ -29,7 +29,7 @@ def revision():
     return done.stdout.strip() if done.returncode == 0 else ics_bench.__version__
 
 
-def slice_of(run, salt, amount=2):
+def slice_of(run, salt, amount=1):
     """Cheap measured cases of a run, drawn anew for every ``salt``."""
     measured = sorted(run.measured, key=lambda record: record.key)
     cheapest = min(measured, key=lambda record: record.seconds)
