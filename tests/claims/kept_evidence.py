@@ -82,9 +82,11 @@ def middle(values):
 
 
 def within(kept, again):
-    centre, new = middle(kept), middle(again)
-    if not (math.isfinite(centre) and math.isfinite(new)):
-        return alike(centre, new)
-    finite = [v for v in kept if math.isfinite(v)]
-    room = TOLERANCE * abs(centre)
-    return min(finite) - room <= new <= max(finite) + room
+    """Whether the new median lies within what the kept values span; a failure is beyond all numbers."""
+    new, numbers = middle(again), [v for v in kept if not math.isnan(v)]
+    if math.isnan(new) or not numbers:
+        return math.isnan(new) and len(numbers) < len(kept)
+    centre = middle(kept)
+    room = TOLERANCE * abs(centre) if math.isfinite(centre) else 0.0
+    highest = math.inf if len(numbers) < len(kept) else max(numbers)
+    return min(numbers) - room <= new <= highest + room

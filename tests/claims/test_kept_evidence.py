@@ -126,7 +126,9 @@ def test_evidence_of_another_version_is_not_compared(stand_in):
         ([1.0, 2.0, 3.0], [3.1, 3.15, 4.0], True),  # 3 and a tenth of 2
         ([1.0, 2.0, 3.0], [3.3, 3.4, 3.5], False),
         ([1.0, math.inf, math.inf], [2.0, math.inf, math.inf], True),
-        ([1.0, 2.0, math.inf], [2.0, math.inf, math.inf], False),
+        ([1.0, 2.0, math.inf], [2.0, math.inf, math.inf], True),  # one of the kept ones is infinite, too
+        ([1.0, 2.0, 3.0], [2.0, math.inf, math.inf], False),
+        ([math.inf, math.inf, math.inf], [2.0, 3.0, math.inf], False),
         ([1.0, math.nan, math.nan], [math.nan, math.nan, math.nan], True),
         ([1.0, 2.0, 3.0], [math.nan, math.nan, math.nan], False),
     ],
