@@ -26,6 +26,13 @@ KEPT = [Run.open(path.parent) for path in sorted((ROOT / "reports" / "claims").g
 
 each_run = pytest.mark.parametrize("kept", KEPT, ids=lambda run: run.folder.name)
 
+BORNE_SECONDS = 60.0
+"""A run whose cheapest case took longer is measured again by ``pytest -m full`` alone."""
+
+
+def dear(run):
+    return [pytest.mark.full] if min(record.seconds for record in run.measured) > BORNE_SECONDS else []
+
 
 def claims_of(run):
     """What a run is the evidence for."""
@@ -63,7 +70,7 @@ def test_verdict_on_the_kept_evidence_is_the_registered_one(judgements, claim):
     assert {finding.verdict for finding in judgement.controls.values()} <= {"supported"}
 
 
-@each_run
+@pytest.mark.parametrize("kept", [pytest.param(run, marks=dear(run), id=run.folder.name) for run in KEPT])
 def test_a_slice_that_changes_from_commit_to_commit_is_measured_again(kept):
     exact = same_here(kept)
     for record in slice_of(kept, revision()):
