@@ -92,5 +92,10 @@ class Claim:
 
     def arms(self) -> Iterator[Arm]:
         """Every arm of every setting and control."""
+        return (arm for arm, _, _ in self.readings())
+
+    def readings(self) -> Iterator[tuple[Arm, tuple[str, ...], bool]]:
+        """Every arm of every setting and control, the metrics that are read from it, and whether with their curves."""
         for setting in (*self.settings, *self.controls):
-            yield from setting.arms.values()
+            for role, arm in setting.arms.items():
+                yield arm, setting.rule.metrics_of(role), setting.rule.reads_curves

@@ -104,19 +104,12 @@ def judge_runs(
         if not bearing and not claims:
             continue
         able = [place for place in bearing if may_judge(claim, found[place][1])]
-        whole = [place for place in able if _holds_all(found[place][0], claim)]
+        read = [(arm, metrics) for arm, metrics, _ in claim.readings()]
+        whole = [place for place in able if all(found[place][0].holds(*reading) for reading in read)]
         place = (whole or able or bearing or [0])[0]
         judgements.append(judge(claim, *found[place]))
         places.append(place)
     return list(zip(correct_family(judgements, training_claims(catalogue)), places, strict=True))
-
-
-def _holds_all(evidence: Evidence, claim: Claim) -> bool:
-    return all(
-        evidence.holds(arm, setting.rule.metrics_of(role))
-        for setting in (*claim.settings, *claim.controls)
-        for role, arm in setting.arms.items()
-    )
 
 
 def training_claims(catalogue: Sequence[Claim]) -> int:

@@ -23,11 +23,9 @@ def metrics_read(claims: Sequence[Claim], record: CaseRecord) -> dict[str, bool]
     """
     found: dict[str, bool] = {}
     for claim in claims:
-        for setting in (*claim.settings, *claim.controls):
-            for role, arm in setting.arms.items():
-                if arm.workload == record.workload and record.case.matches(**arm.pins):
-                    for metric in setting.rule.metrics_of(role):
-                        found[metric] = found.get(metric, False) or setting.rule.reads_curves
+        for arm, metrics, curves in claim.readings():
+            if arm.workload == record.workload and record.case.matches(**arm.pins):
+                found |= {metric: curves or found.get(metric, False) for metric in metrics}
     return found
 
 

@@ -62,7 +62,6 @@ def case_of(claim: Claim, arm: Arm, profile: Profile) -> Case:
 
 
 def _check_metrics(claim: Claim) -> None:
-    for setting in (*claim.settings, *claim.controls):
-        for role, arm in setting.arms.items():
-            for metric in setting.rule.metrics_of(role):
-                load_workload(arm.workload).metric(metric)
+    for arm, metrics, _ in claim.readings():
+        for metric in metrics:
+            load_workload(arm.workload).metric(metric)

@@ -22,7 +22,10 @@ from ics_bench.execution.session import start
 from ics_bench.results.run import Run
 
 CATALOGUE = load_catalogue()
-KEPT = [Run.open(path.parent) for path in sorted((ROOT / "reports" / "claims").glob("*/run.json"))]
+KEPT, FRESH = (
+    [Run.open(path.parent) for path in sorted((ROOT / "reports" / name).glob("*/run.json"))]
+    for name in ("claims", "fresh_seeds")
+)
 
 each_run = pytest.mark.parametrize("kept", KEPT, ids=lambda run: run.folder.name)
 
@@ -41,10 +44,14 @@ def claims_of(run):
 
 @pytest.fixture(scope="module")
 def judgements():
-    """Judge what there is a run for."""
-    ids = tuple(claim.id for run in KEPT for claim in claims_of(run))
-    found = judge_runs([(run.measurements(), run.profile) for run in KEPT], ids) if ids else []
-    return {judgement.id: (judgement, KEPT[place]) for judgement, place in found}
+    return judge_kept(KEPT)
+
+
+def judge_kept(runs):
+    """Judge what there is a run for; return judgement and run by claim."""
+    ids = tuple(claim.id for run in runs for claim in claims_of(run))
+    found = judge_runs([(run.measurements(), run.profile) for run in runs], ids) if ids else []
+    return {judgement.id: (judgement, runs[place]) for judgement, place in found}
 
 
 def test_no_claim_has_two_kept_runs():
@@ -68,6 +75,12 @@ def test_verdict_on_the_kept_evidence_is_the_registered_one(judgements, claim):
     evidence = {name: (finding.verdict, finding.effect) for name, finding in judgement.settings.items()}
     assert judgement.verdict == claim.registered, (evidence, judgement.warnings)
     assert {finding.verdict for finding in judgement.controls.values()} <= {"supported"}
+
+
+def test_the_verdicts_of_tier_standard_repeat_on_the_kept_fresh_seeds():
+    assert {run.settings["first_seed"] for run in FRESH} == {167297432}
+    verdicts = {name: judgement.verdict for name, (judgement, _) in judge_kept(FRESH).items()}
+    assert verdicts == {claim.id: claim.registered for claim in CATALOGUE if claim.tier == "standard"}
 
 
 @pytest.mark.parametrize("kept", [pytest.param(run, marks=dear(run), id=run.folder.name) for run in KEPT])

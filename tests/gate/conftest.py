@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from ics_bench.gate.repository import Repository
+from ics_bench.gate.session import Lists, get_ready
+from ics_bench.gate.sides import Workspace
 
 INSTALL = """
 import pathlib, shutil, sysconfig
@@ -90,3 +96,18 @@ def gate(command, project, monkeypatch, tmp_path):
         return Gated(done.code, done.out, done.err, results)
 
     return run
+
+
+@pytest.fixture
+def live(project):
+    """Build the last two commits and get their benchmarks ready."""
+    with Workspace(project.folder / ".asv/gate", Repository.around(project.folder)) as workspace:
+
+        def start(only=None, seconds=600.0, seed=1):
+            sides = [
+                workspace.add(workspace.repository.resolve(name), "asv.conf.json", "") for name in ("HEAD~1", "HEAD")
+            ]
+            deadline = time.monotonic() + seconds
+            return get_ready(Lists(workspace), *sides, only, deadline, random.Random(seed), lambda *told: None)
+
+        yield start
