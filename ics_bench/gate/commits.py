@@ -231,7 +231,8 @@ def gate(
             decision = decide(ready.base, ready.head, ready.measure, rule, names=names, warnings=warnings)
             pairs, took = count(ready.measure.pairs_run, "pair"), duration(time.monotonic() - began)
             facts = {"base": state.state, "head": comparison.states[-1].state, "measured": f"{pairs} in {took}"}
-            decisions.append(replace(decision, facts={**decision.facts, **facts}))
+            seen = (*decision.warnings, *ready.measure.warnings.values())
+            decisions.append(replace(decision, facts={**decision.facts, **facts}, warnings=seen))
     return decisions
 
 

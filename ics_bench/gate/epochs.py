@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ics_bench.gate.processes import ChildError, ChildTimeoutError, Event, last_lines, listen
+from ics_bench.gate.processes import ChildDiedError, ChildError, ChildTimeoutError, Event, last_lines, listen
 from ics_bench.gate.series import SIDES, Observation
 from ics_bench.gate.series import Side as SideName
 from ics_bench.gate.sides import Side, Workspace, hear_out
@@ -160,6 +160,11 @@ class Account:
         self._at: Item | None = None
         self._seconds = 0.0
 
+    @property
+    def measuring(self) -> bool:
+        """Whether a benchmark has begun and not ended."""
+        return self._at is not None
+
     def limit(self, event: Event | None) -> float:
         """Seconds that the process may take for what comes after this, and the other one, where there is one."""
         longest = max([STARTING_SECONDS, *map(self._allowed, self._items)])
@@ -183,9 +188,9 @@ class Account:
             self.found[self._by_id[event["id"]].name] = _outcome(event)
             self._at = None
 
-    def ended_well(self) -> set[str]:
-        """Names of the benchmarks that ended without an error."""
-        return {name for name, outcome in self.found.items() if isinstance(outcome, str) or not outcome.error}
+    def errors(self) -> dict[str, str]:
+        """List the errors that benchmarks ended with, by name."""
+        return {name: error for name, outcome in self.found.items() if (error := _error(outcome))}
 
     def end(self, error: ChildError, log: Path) -> None:
         """Blame the benchmark that was being measured, or, where there was none, say that none of the rest began."""
@@ -208,7 +213,7 @@ def observe_in_turns(
     *,
     first: SideName,
     fresh_caches: bool,
-) -> dict[SideName, dict[str, Observation | str]]:
+) -> tuple[dict[SideName, dict[str, Observation | str]], dict[str, str]]:
     """Measure the same benchmarks on both sides, one running at a time, a sample of one and then one of the other.
 
     So both see the same disturbances. What did not end well on both sides is measured again on each by itself, where
@@ -225,20 +230,34 @@ def observe_in_turns(
         Whose turn is the first.
     fresh_caches : bool
         Whether the processes run ``setup_cache`` themselves.
+
+    Returns
+    -------
+    found : dict
+        By side and name.
+    passing : dict of str to str
+        What failed in turns and not alone, with the failure: it may be the turns' doing, or come and go.
     """
+    passing: dict[str, str] = {}
     found = {side: {} if fresh_caches else sides[side].fill_caches(items[side], names[side]) for side in SIDES}
     broken = {name for outcomes in found.values() for name in outcomes}
     waiting = {side: [item for item in items[side] if item.name not in broken] for side in SIDES}
     if waiting["base"]:
         accounts = _converse_in_turns(sides, waiting, names, first, fresh_caches)
-        fine = set.intersection(*(account.ended_well() for account in accounts.values()))
+        fine = set.intersection(*(set(account.found) - set(account.errors()) for account in accounts.values()))
         for side, account in accounts.items():
             found[side] |= {name: account.found[name] for name in fine}
+            passing |= {name: f"on {side}: {error}" for name, error in account.errors().items()}
     for side in (first, *(side for side in SIDES if side != first)):
         left = [item for item in items[side] if item.name not in found[side]]
         if left:
             found[side] |= sides[side].observe(left, names[side], fresh_caches=fresh_caches)
-    return found
+    still = {name for outcomes in found.values() for name, outcome in outcomes.items() if _error(outcome)}
+    return found, {name: failure for name, failure in passing.items() if name not in still}
+
+
+def _error(outcome: Observation | str) -> str:
+    return "" if isinstance(outcome, str) else outcome.error
 
 
 def _converse_in_turns(
@@ -265,6 +284,8 @@ def _converse_in_turns(
                 )
                 talks.append(stack.enter_context(talk))
         for place, event in listen(*talks):
+            if isinstance(event, ChildDiedError) and accounts[SIDES[place]].measuring:
+                accounts[SIDES[place]].end(event, sides[SIDES[place]].workspace.epoch_log(names[SIDES[place]]))
             if isinstance(event, ChildError):
                 break
             accounts[SIDES[place]].take(event)

@@ -54,6 +54,8 @@ class LiveMeasure:
         Whether the deadline kept pairs from being run.
     settled : dict of str to list of Pair
         What is not measured again: it is deterministic, or failed.
+    warnings : dict of str to str
+        Failures that did not come again, one a benchmark.
     """
 
     base: Epochs
@@ -65,6 +67,7 @@ class LiveMeasure:
     pairs_run: int = 0
     out_of_time: bool = False
     settled: dict[str, list[Pair]] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
     _seconds: dict[frozenset[str], float] = field(default_factory=dict)
 
     def __call__(self, names: Sequence[str], pairs: int) -> Mapping[str, Sequence[Pair]]:
@@ -178,7 +181,11 @@ class LiveMeasure:
         """Run one group on both sides, alternating, in the same order of benchmarks."""
         epochs, links, items = self._sides(names, swapped)
         fresh = self.items[names[0]][1].way == "repeated"
-        return observe_in_turns(epochs, items, links, first="head" if head_first else "base", fresh_caches=fresh)
+        first: Side = "head" if head_first else "base"
+        outcomes, passing = observe_in_turns(epochs, items, links, first=first, fresh_caches=fresh)
+        for name, failure in passing.items():
+            self.warnings.setdefault(name, f"{name} failed while the sides took turns, {failure}; alone it did not")
+        return outcomes
 
     def _sides(
         self, names: Sequence[str], swapped: bool

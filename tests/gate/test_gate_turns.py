@@ -78,8 +78,34 @@ class Server:
     def time_serve(self): self.socket.getsockname()
 """.replace("PORT", str(free_port())),
     )
-    found = live().measure(["suite.Server.time_serve"], 1)
+    measure = live().measure
+    found = measure(["suite.Server.time_serve"], 1)
     assert [(pair.base.error, pair.head.error) for pair in found["suite.Server.time_serve"]] == [("", "")]
+    (warning,) = measure.warnings.values()
+    assert "suite.Server.time_serve failed while the sides took turns, on " in warning
+    assert "Address already in use" in warning
+
+
+def test_a_crash_that_does_not_come_again_is_told(project, gate):
+    """It may be chance or the turns' doing: the numbers stand, and whoever reads them knows."""
+    write_suite(
+        project,
+        """
+def time_crash():
+    if answers.ANSWER == 43:
+        looked = os.path.exists(JOURNAL) and f'"pid": {os.getpid()},' not in open(JOURNAL).read()
+        if looked and not os.path.exists(JOURNAL + ".crashed"):
+            open(JOURNAL + ".crashed", "w").close()
+            os.kill(os.getpid(), 11)
+        note("crash")
+time_crash.number = 1
+""",
+    )
+    done = gate("HEAD~1", "HEAD")
+    assert (project.folder / "journal.crashed").exists()
+    assert done.results["suite.time_crash"][0] != "error"
+    told = " ".join(done.out.split())
+    assert "suite.time_crash failed while the sides took turns, on head: its process killed by SIGSEGV" in told
 
 
 def free_port():
