@@ -74,7 +74,7 @@ def coupling(
         total = torch.zeros(len(blocks), dtype=torch.float64, device=like[0].device)
         for _ in range(probes):
             signs = {place: _signs(like[place], generator) for place in block}
-            image = product(tuple(signs.get(place, torch.zeros_like(p)) for place, p in enumerate(like)))
+            image = product([signs.get(place) for place in range(len(like))])
             total += _squares(image, blocks)
         columns.append(total / probes)
     estimate = torch.stack(columns, dim=1)
@@ -88,9 +88,10 @@ def exact_coupling(product: Product, like: Parameters, blocks: Sequence[Block]) 
         total = torch.zeros(len(blocks), dtype=torch.float64, device=like[0].device)
         for place in block:
             for entry in range(like[place].numel()):
-                unit = [torch.zeros_like(p) for p in like]
-                unit[place].view(-1)[entry] = 1
-                total += _squares(product(tuple(unit)), blocks)
+                unit = torch.zeros_like(like[place])
+                unit.view(-1)[entry] = 1
+                direction = [unit if other == place else None for other in range(len(like))]
+                total += _squares(product(direction), blocks)
         columns.append(total)
     return Coupling(torch.stack(columns, dim=1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,26 +58,49 @@ def drift(before: torch.Tensor, after: torch.Tensor) -> Drift:
     ValueError
         If a sample is empty, or the two differ in their units.
     """
-    first, second = _by_unit(before), _by_unit(after)
-    if first.shape[1] != second.shape[1] or not len(first) or not len(second):
-        raise ValueError(f"no drift from shape {tuple(before.shape)} to shape {tuple(after.shape)}")
-    units = first.shape[1]
-    if not bool(first.isfinite().all() and second.isfinite().all()):
-        return Drift(math.nan, math.nan, math.nan, math.nan, 0, units)
-    varies = (first.amax(dim=0) > first.amin(dim=0)) & (second.amax(dim=0) > second.amin(dim=0))
-    first, second = first[:, varies], second[:, varies]
-    excluded = units - first.shape[1]
-    if excluded == units:
-        return Drift(math.nan, math.nan, math.nan, math.nan, excluded, units)
+    return drifts([before], [after])[0]
+
+
+def drifts(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> list[Drift]:
+    """Measure the drift of several layers; those of one shape are measured in one pass."""
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    samples = []
+    for place, pair in enumerate(zip(before, after, strict=True)):
+        first, second = (_by_unit(values) for values in pair)
+        if first.shape[1] != second.shape[1] or not len(first) or not len(second):
+            raise ValueError(f"no drift from shape {tuple(pair[0].shape)} to shape {tuple(pair[1].shape)}")
+        samples.append((first, second))
+        by_shape.setdefault((*first.shape, len(second)), []).append(place)
+    found: dict[int, Drift] = {}
+    for places in by_shape.values():
+        together = _drifts(*(torch.stack(side, dim=1) for side in zip(*(samples[i] for i in places), strict=True)))
+        found |= zip(places, together, strict=True)
+    return [found[place] for place in range(len(samples))]
+
+
+def _drifts(first: torch.Tensor, second: torch.Tensor) -> list[Drift]:
+    """Drifts of L layers from ``(N, L, C)`` and ``(M, L, C)``."""
+    layers, units = first.shape[1:]
+    first, second = first.flatten(1), second.flatten(1)
     mean, other_mean = first.mean(dim=0), second.mean(dim=0)
     std, other_std = first.std(dim=0, correction=0), second.std(dim=0, correction=0)
-    means, log_stds, distances, divergences = _medians(
-        (other_mean - mean).abs() / std,
-        (other_std.log() - std.log()).abs(),
-        wasserstein(first, second) / std,
-        gaussian_kl(mean, std, other_mean, other_std),
-    )
-    return Drift(means, log_stds, distances, divergences, excluded, units)
+    by_unit = torch.stack(
+        (
+            (other_mean - mean).abs() / std,
+            (other_std.log() - std.log()).abs(),
+            wasserstein(first, second) / std,
+            gaussian_kl(mean, std, other_mean, other_std),
+        )
+    ).view(4, layers, units)
+    varies = ((first.amax(dim=0) > first.amin(dim=0)) & (second.amax(dim=0) > second.amin(dim=0))).view(layers, units)
+    finite = (first.isfinite().all(dim=0) & second.isfinite().all(dim=0)).view(layers, units).all(dim=1)
+    by_unit[:, ~finite] = math.nan
+    if bool(varies.all()):
+        return _medians(by_unit, 0, units)
+    found = []
+    for values, used in zip(by_unit.unbind(1), varies | ~finite[:, None], strict=True):
+        found += _medians(values[:, None, used], units - int(used.sum()), units)
+    return found
 
 
 def _by_unit(values: torch.Tensor) -> torch.Tensor:
@@ -84,7 +108,9 @@ def _by_unit(values: torch.Tensor) -> torch.Tensor:
     return values.detach().to(torch.float64).movedim(1, -1).flatten(0, -2)
 
 
-def _medians(*by_unit: torch.Tensor) -> list[float]:
-    """Medians over units, the mean of the middle two where their number is even."""
-    found: list[float] = torch.stack(by_unit).quantile(0.5, dim=1).tolist()
-    return found
+def _medians(by_unit: torch.Tensor, excluded: int, units: int) -> list[Drift]:
+    """Medians over the units of ``(4, L, C)``, the mean of the middle two where their number is even."""
+    if not by_unit.shape[2]:
+        by_unit = by_unit.new_full((*by_unit.shape[:2], 1), math.nan)
+    medians = by_unit.quantile(0.5, dim=2).T.tolist()
+    return [Drift(mean, log_std, distance, kl, excluded, units) for mean, log_std, distance, kl in medians]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import nn
-from torch.func import functional_call
 
-from ics_bench.probes.layers import Layer, layers_of
+from ics_bench.probes.layers import layers_of
 from ics_bench.probes.preserve import preserved
+from ics_bench.subjects.exchange import Exchange, State
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -86,11 +87,13 @@ def gradient_shifts(
         One a layer, in the order of `ics_bench.probes.layers.layers_of`.
     """
     layers = layers_of(model)
-    before = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    everywhere = layer_gradients(model, x, y, loss, seed)
+    gradients = _Gradients(model, x, y, loss, seed)
+    everywhere = gradients([layer.weight for layer in layers], {})
     found = [compare_gradients(everywhere[0], everywhere[0])]
-    for place, parameters in enumerate(_steps_from_below(layers, before, after), start=1):
-        shifted = _gradients(model, parameters, [layers[place].weight], x, y, loss, seed)[0]
+    stepped: State = {}
+    for place, (below, layer) in enumerate(pairwise(layers), start=1):
+        stepped |= {name: after[name].detach() for name in below.parameters}
+        (shifted,) = gradients([layer.weight], stepped)
         found.append(compare_gradients(everywhere[place], shifted))
     return tuple(found)
 
@@ -114,41 +117,31 @@ def gradient_shift(
     layers = layers_of(model)
     if not 0 <= layer < len(layers):
         raise ValueError(f"layer {layer} of {len(layers)}")
-    mixed = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    weight = [layers[layer].weight]
-    (g,) = _gradients(model, mixed, weight, x, y, loss, seed)
-    mixed |= {name: after[name].detach() for below in layers[:layer] for name in below.parameters}
-    return compare_gradients(g, _gradients(model, mixed, weight, x, y, loss, seed)[0])
+    gradients, weight = _Gradients(model, x, y, loss, seed), [layers[layer].weight]
+    stepped = {name: after[name].detach() for below in layers[:layer] for name in below.parameters}
+    return compare_gradients(*gradients(weight, {}), *gradients(weight, stepped))
 
 
 def layer_gradients(
     model: nn.Module, x: torch.Tensor, y: torch.Tensor, loss: LossFunction, seed: int = 0
 ) -> tuple[torch.Tensor, ...]:
     """Gradient of the loss with respect to each layer's weight, in the mode that the model is in."""
-    parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    return _gradients(model, parameters, [layer.weight for layer in layers_of(model)], x, y, loss, seed)
+    return _Gradients(model, x, y, loss, seed)([layer.weight for layer in layers_of(model)], {})
 
 
-def _steps_from_below(
-    layers: tuple[Layer, ...], before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]
-) -> Iterator[dict[str, torch.Tensor]]:
-    """Parameters after the first layer has stepped, after the first two, … up to all but the last."""
-    mixed = dict(before)
-    for layer in layers[:-1]:
-        mixed |= {name: after[name].detach() for name in layer.parameters}
-        yield mixed
+class _Gradients:
+    """Gradients of the loss on one batch with respect to some weights, at any parameters of one model."""
 
+    def __init__(self, model: nn.Module, x: torch.Tensor, y: torch.Tensor, loss: LossFunction, seed: int) -> None:
+        self.model, self.x, self.y, self.loss, self.seed = model, x, y, loss, seed
+        self.exchange = Exchange(model)
+        self.own: State = {name: parameter.detach() for name, parameter in model.named_parameters()}
 
-def _gradients(
-    model: nn.Module,
-    parameters: Mapping[str, torch.Tensor],
-    names: list[str],
-    x: torch.Tensor,
-    y: torch.Tensor,
-    loss: LossFunction,
-    seed: int,
-) -> tuple[torch.Tensor, ...]:
-    wanted = {name: parameters[name].detach().clone().requires_grad_(True) for name in names}
-    with preserved(model, seed), torch.enable_grad():
-        output = functional_call(model, {**parameters, **wanted}, (x,))
-        return torch.autograd.grad(loss(output, y), list(wanted.values()))
+    def __call__(self, names: Sequence[str], replaced: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """Take them where the parameters in ``replaced`` stand in place of the model's own."""
+        parameters = {**self.own, **replaced}
+        wanted = {name: parameters[name].detach().clone().requires_grad_(True) for name in names}
+        with preserved(self.model, self.seed), torch.enable_grad():
+            with self.exchange.holding({**parameters, **wanted}):
+                output = self.model(self.x)
+            return torch.autograd.grad(self.loss(output, self.y), list(wanted.values()))

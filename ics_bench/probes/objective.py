@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.random import fork_rng
+
+from ics_bench.subjects.exchange import Exchange, State
 
 Parameters = tuple[torch.Tensor, ...]
 """Trainable parameters in the model's order: a point of the loss surface, or a direction on it."""
@@ -71,96 +71,72 @@ def surface(model: nn.Module, x: torch.Tensor, y: torch.Tensor, loss: Loss = cro
     ValueError
         If the model has no trainable parameter.
     """
-    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    if not named:
+    trainable = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    if not trainable:
         raise ValueError("the model has no trainable parameter, so its loss is no surface")
-    here = _Standing.of(model, [p for _, p in named], x)
+    here = _Standing.of(model, x)
 
     def outputs(parameters: Parameters) -> torch.Tensor:
-        if len(parameters) != len(named):
-            raise ValueError(f"{len(parameters)} parameters for a model of {len(named)}")
-        return here.outputs(model, parameters, x)
+        if len(parameters) != len(trainable):
+            raise ValueError(f"{len(parameters)} parameters for a model of {len(trainable)}")
+        return here.outputs(model, dict(zip(trainable, parameters, strict=True)), x)
 
     return Surface(
         outputs,
         lambda found: loss(found, y),
-        tuple(p.detach() for _, p in named),
-        tuple(name for name, _ in named),
+        tuple(trainable.values()),
+        tuple(trainable),
     )
 
 
 @dataclass(frozen=True)
 class _Standing:
-    """Where a model stands, and how to call it with other parameters from there.
-
-    It does what `torch.func.functional_call` does within `preserved`, of which there are thousands of calls, after
-    looking only once where the model keeps what is exchanged.
+    """Where a model stands, and how to call it with other parameters from there: `preserved`, having looked once.
 
     Parameters
     ----------
-    parameters, buffers : list of (dict, str, int)
-        The model's own tables by name, and which tensor stands there; a tied one has several places.
-    values : list of Tensor
-        Copies of the buffers.
+    exchange : Exchange
+    buffers : dict of str to Tensor
+        Copies.
     modes : list of (Module, bool)
     random_state : Tensor
     device_state : Tensor, optional
         Of the inputs' device.
     """
 
-    parameters: list[tuple[dict[str, Any], str, int]]
-    buffers: list[tuple[dict[str, Any], str, int]]
-    values: list[torch.Tensor]
+    exchange: Exchange
+    buffers: State
     modes: list[tuple[nn.Module, bool]]
     random_state: torch.Tensor
     device_state: torch.Tensor | None
 
     @classmethod
-    def of(cls, model: nn.Module, trainable: Sequence[nn.Parameter], x: torch.Tensor) -> _Standing:
-        modules = list(model.modules())
-        buffers = list(model.buffers())
+    def of(cls, model: nn.Module, x: torch.Tensor) -> _Standing:
         return cls(
-            _places([m._parameters for m in modules], trainable),
-            _places([m._buffers for m in modules], buffers),
-            [buffer.detach().clone() for buffer in buffers],
-            [(m, m.training) for m in modules],
+            Exchange(model),
+            {name: buffer.detach().clone() for name, buffer in model.named_buffers()},
+            [(m, m.training) for m in model.modules()],
             torch.get_rng_state(),
             torch.cuda.get_rng_state(x.device) if x.is_cuda else None,
         )
 
-    def outputs(self, model: nn.Module, parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
+    def outputs(self, model: nn.Module, parameters: State, x: torch.Tensor) -> torch.Tensor:
         """Call the model from here with these parameters, and leave no trace."""
+        buffers = {name: buffer.clone() for name, buffer in self.buffers.items()}
+        modes = [(m, m.training) for m, _ in self.modes]
         with (
             fork_rng(devices=[x.device] if self.device_state is not None else []),
-            self._exchanged(parameters),
+            self.exchange.holding({**parameters, **buffers}),
         ):
             torch.set_rng_state(self.random_state)
             if self.device_state is not None:
                 torch.cuda.set_rng_state(self.device_state, x.device)
-            found: torch.Tensor = model(x)
+            try:
+                _set_modes(self.modes)
+                found: torch.Tensor = model(x)
+            finally:
+                _set_modes(modes)
         return found
-
-    @contextmanager
-    def _exchanged(self, parameters: Parameters) -> Iterator[None]:
-        buffers = [value.clone() for value in self.values]
-        own = [(table, name, table[name]) for table, name, _ in (*self.parameters, *self.buffers)]
-        modes = [(m, m.training) for m, _ in self.modes]
-        try:
-            for places, tensors in ((self.parameters, parameters), (self.buffers, buffers)):
-                for table, name, place in places:
-                    table[name] = tensors[place]
-            _set_modes(self.modes)
-            yield
-        finally:
-            for table, name, tensor in own:
-                table[name] = tensor
-            _set_modes(modes)
-
-
-def _places(tables: Sequence[dict[str, Any]], tensors: Sequence[torch.Tensor]) -> list[tuple[dict[str, Any], str, int]]:
-    """Find where each of these stands in tables by name."""
-    known = {id(tensor): place for place, tensor in enumerate(tensors)}
-    return [(table, name, known[id(t)]) for table in tables for name, t in table.items() if id(t) in known]
 
 
 def _set_modes(modes: Sequence[tuple[nn.Module, bool]]) -> None:

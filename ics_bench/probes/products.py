@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
 from ics_bench.probes.objective import Objective, Outputs, Parameters, gradient_of, leaves_of
 
-Product = Callable[[Parameters], Parameters]
-"""Maps a direction to a symmetric matrix times it."""
+Product = Callable[[Sequence[torch.Tensor | None]], Parameters]
+"""Maps a direction to a symmetric matrix times it. ``None`` is zero, and spares the work that it would take."""
 
 
 def hessian_product(objective: Objective, at: Parameters) -> Product:
@@ -19,15 +19,12 @@ def hessian_product(objective: Objective, at: Parameters) -> Product:
         gradient = gradient_of(objective(leaves), leaves, create_graph=True)
     curved = [place for place, g in enumerate(gradient) if g.requires_grad]
 
-    def product(vector: Parameters) -> Parameters:
-        if not curved:
+    def product(vector: Sequence[torch.Tensor | None]) -> Parameters:
+        pairs = [(gradient[place], v) for place in curved if (v := vector[place]) is not None]
+        if not pairs:
             return tuple(torch.zeros_like(p) for p in at)
         found = torch.autograd.grad(
-            [gradient[place] for place in curved],
-            leaves,
-            [vector[place] for place in curved],
-            retain_graph=True,
-            allow_unused=True,
+            [g for g, _ in pairs], leaves, [v for _, v in pairs], retain_graph=True, allow_unused=True
         )
         return tuple(torch.zeros_like(p) if h is None else h for h, p in zip(found, at, strict=True))
 
@@ -47,8 +44,10 @@ def gauss_newton_product(outputs: Outputs, loss: Callable[[torch.Tensor], torch.
         ends = found.detach().requires_grad_(True)
         (slope,) = torch.autograd.grad(loss(ends), ends, create_graph=True)
 
-    def product(vector: Parameters) -> Parameters:
-        pairs = [(p, v) for p, v in zip(pulled, vector, strict=True) if p.requires_grad]
+    def product(vector: Sequence[torch.Tensor | None]) -> Parameters:
+        pairs = [(p, v) for p, v in zip(pulled, vector, strict=True) if p.requires_grad and v is not None]
+        if not pairs:
+            return tuple(torch.zeros_like(p) for p in at)
         (pushed,) = torch.autograd.grad([p for p, _ in pairs], dummy, [v for _, v in pairs], retain_graph=True)
         (weighted,) = torch.autograd.grad(slope, ends, pushed, retain_graph=True)
         back = torch.autograd.grad(found, leaves, weighted, retain_graph=True, allow_unused=True)

@@ -8,13 +8,12 @@ from typing import Literal
 
 import torch
 from torch import nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import stack_module_state, vmap
 
+from ics_bench.subjects.exchange import Exchange, State
 from ics_bench.subjects.randomness import RandomState
 from ics_bench.training.lifted import lift
 from ics_bench.training.losses import CROSS_ENTROPY, Loss
-
-State = dict[str, torch.Tensor]
 
 Mode = Literal["lifted", "vmap", "looped"]
 
@@ -59,11 +58,12 @@ class Stack:
         if mode == "looped":
             self.modules = [copy.deepcopy(module).to(device) for module in modules]
             self.random_states = [RandomState(seed, device) for seed in seeds]
-            return
-        together = lift(modules[0]) if mode == "lifted" else copy.deepcopy(modules[0])
-        if together is None:
-            raise ValueError("a layer has no lifted form; use mode 'vmap'")
-        self.modules = [together.to(device)]
+        else:
+            together = lift(modules[0]) if mode == "lifted" else copy.deepcopy(modules[0])
+            if together is None:
+                raise ValueError("a layer has no lifted form; use mode 'vmap'")
+            self.modules = [together.to(device)]
+        self._exchanges = [Exchange(module) for module in self.modules]
 
     def _leaves(self, parameters: State) -> State:
         return {name: value.detach().requires_grad_(name not in self.frozen) for name, value in parameters.items()}
@@ -184,6 +184,7 @@ class Stack:
         self._originals = [self._originals[i] for i in index.tolist()]
         if self.mode == "looped":
             self.modules = [self.modules[i] for i in index.tolist()]
+            self._exchanges = [self._exchanges[i] for i in index.tolist()]
             self.random_states = [self.random_states[i] for i in index.tolist()]
 
     def _select(self, index: torch.Tensor) -> tuple[State, State]:
@@ -206,7 +207,7 @@ class Stack:
             outputs = torch.stack([result[0] for result in results])
             updated = {k: torch.stack([result[1][k] for result in results]) for k in buffers}
         else:
-            call = _call(self.modules[0].train(training))
+            call = self._pure(0, training)
             outputs, updated = (call if self.mode == "lifted" else vmap(call))(parameters, buffers, x)
         if training:
             self.buffers = {k: v.detach() for k, v in updated.items()}
@@ -217,18 +218,21 @@ class Stack:
     ) -> tuple[torch.Tensor, State]:
         with self.random_states[place].lent(keep=training):
             buffers = {k: v.clone() for k, v in buffers.items()}
-            return _call(self.modules[place].train(training))(parameters, buffers, x)
+            return self._pure(place, training)(parameters, buffers, x)
 
+    def _pure(self, place: int, training: bool) -> Callable[[State, State, torch.Tensor], tuple[torch.Tensor, State]]:
+        """Make a pure function of a module; the state dictionary also catches buffers that are replaced."""
+        module, exchange = self.modules[place], self._exchanges[place]
+        if module.training != training:
+            module.train(training)
 
-def _call(module: nn.Module) -> Callable[[State, State, torch.Tensor], tuple[torch.Tensor, State]]:
-    """Make a pure function of a module; the state dictionary also catches buffers that are replaced."""
+        def call(parameters: State, buffers: State, x: torch.Tensor) -> tuple[torch.Tensor, State]:
+            state = {**parameters, **buffers}
+            with exchange.holding(state):
+                outputs = module(x)
+            return outputs, {name: state[name] for name in buffers}
 
-    def call(parameters: State, buffers: State, x: torch.Tensor) -> tuple[torch.Tensor, State]:
-        state = {**parameters, **buffers}
-        outputs = functional_call(module, state, (x,))
-        return outputs, {name: state[name] for name in buffers}
-
-    return call
+        return call
 
 
 def _repeat(data: torch.Tensor, times: int) -> torch.Tensor:

@@ -11,12 +11,11 @@ import torch
 from torch import nn
 
 from ics_bench.core import derive_seed
-from ics_bench.probes.drift import Drift, drift
+from ics_bench.probes.drift import Drift, drifts
 from ics_bench.probes.gradient_shift import GradientShift, compare_gradients, gradient_shifts, layer_gradients
 from ics_bench.probes.layers import Signals, layers_of, signals
+from ics_bench.subjects.exchange import State
 from ics_bench.training import Observation, Problem
-
-State = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +173,12 @@ class ShiftWatch:
         single = _single_steps(module, stepped, now, probes[0], noise) if step in self.apart else None
         return Pair(
             step=step,
-            drifts=_drifts(now.pre_activations, then.pre_activations),
+            drifts=drifts(now.pre_activations, then.pre_activations),
             running=self._running(module, after, probes[0]),
-            linear=_drifts(now.linear, then.linear),
-            inputs=_drifts(now.inputs, then.inputs),
-            sampling=_drifts(now.pre_activations, others[0].pre_activations),
-            resampling=_drifts(now.pre_activations, others[1].pre_activations),
+            linear=drifts(now.linear, then.linear),
+            inputs=drifts(now.inputs, then.inputs),
+            sampling=drifts(now.pre_activations, others[0].pre_activations),
+            resampling=drifts(now.pre_activations, others[1].pre_activations),
             shifts=list(gradient_shifts(module, stepped, before.x, before.y, self._loss, noise)),
             consistency=[compare_gradients(*both).cosine for both in zip(before.gradients, gradients, strict=True)],
             single=single,
@@ -191,7 +190,7 @@ class ShiftWatch:
             net.eval()
             found.append(signals(net, probe).pre_activations)
             net.train()
-        return _drifts(*found)
+        return drifts(*found)
 
     def _perturbed(self, module: nn.Module, seed: int) -> list[Drift]:
         probe, noise = self._probes(seed)[0], self._noise(seed, 0)
@@ -202,7 +201,7 @@ class ShiftWatch:
         }
         with _holding(module, state):
             shaken = signals(module, probe, noise).pre_activations
-        return _drifts(signals(module, probe, noise).pre_activations, shaken)
+        return drifts(signals(module, probe, noise).pre_activations, shaken)
 
     def _scaled(self, module: nn.Module, seed: int) -> SingleSteps | None:
         if self.scaling is None:
@@ -219,11 +218,12 @@ def _single_steps(module: nn.Module, stepped: State, now: Signals, probe: torch.
     for layer in layers_of(twin):
         with _holding(twin, {name: stepped[name] for name in layer.parameters}):
             alone = signals(twin, probe, noise)
-        moved.append([_distance(*both) for both in zip(now.inputs, alone.inputs, strict=True)])
-        parts.append(_distance(now.pre_activations[-1], alone.pre_activations[-1]))
+        moved.append(_distances(now.inputs, alone.inputs))
+        parts += _distances(now.pre_activations[-1:], alone.pre_activations[-1:])
     with _holding(twin, stepped):
         whole = signals(twin, probe, noise)
-    return SingleSteps(moved, parts, _distance(now.pre_activations[-1], whole.pre_activations[-1]))
+    (joint,) = _distances(now.pre_activations[-1:], whole.pre_activations[-1:])
+    return SingleSteps(moved, parts, joint)
 
 
 def _parameters(module: nn.Module) -> State:
@@ -246,10 +246,9 @@ def _holding(module: nn.Module, state: Mapping[str, torch.Tensor]) -> Iterator[N
                 parameters[name].copy_(value)
 
 
-def _distance(before: torch.Tensor, after: torch.Tensor) -> float:
-    """W₁/σ; what did not change at all need not be sorted."""
-    return 0.0 if torch.equal(before, after) else drift(before, after).wasserstein
-
-
-def _drifts(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> list[Drift]:
-    return [drift(a, b) for a, b in zip(before, after, strict=True)]
+def _distances(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> list[float]:
+    """W₁/σ layer by layer; what did not change at all need not be sorted."""
+    changed = [place for place, both in enumerate(zip(before, after, strict=True)) if not torch.equal(*both)]
+    measured = drifts([before[place] for place in changed], [after[place] for place in changed])
+    distances = {place: drift.wasserstein for place, drift in zip(changed, measured, strict=True)}
+    return [distances.get(place, 0.0) for place in range(len(before))]

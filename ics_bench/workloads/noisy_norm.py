@@ -144,7 +144,7 @@ class _Watch:
     def __call__(self, observation: Observation) -> None:
         import torch
 
-        from ics_bench.probes.drift import drift
+        from ics_bench.probes.drift import drifts
         from ics_bench.probes.layers import signals
         from ics_bench.subjects.randomness import seeded
 
@@ -161,7 +161,7 @@ class _Watch:
         now = signals(module, self.x[chosen], noise).pre_activations
         step, before = self._before.get(seed, (-1, ()))
         if observation.step == step + 1:
-            distances = [drift(a, b).wasserstein for a, b in zip(before, now, strict=True)]
+            distances = [drift.wasserstein for drift in drifts(before, now)]
             self.drifts[seed].append(math.nan if any(map(math.isnan, distances)) else statistics.median(distances))
         self._before[seed] = (observation.step, now)
 

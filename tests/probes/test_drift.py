@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
-from ics_bench.probes.drift import drift
+from ics_bench.probes.drift import drift, drifts
 
 
 def sample(n=200, units=5, seed=0):
@@ -89,6 +89,16 @@ def test_values_that_are_not_finite_give_no_number():
         after = before.clone()
         after[3, 2] = bad
         assert math.isnan(drift(before, after).wasserstein)
+
+
+def test_layers_are_measured_together_as_each_alone():
+    before, after = [[sample(units=units, seed=seed + s) for s, units in enumerate((4, 3, 4, 4))] for seed in (0, 9)]
+    before[0][:, 1] = 0.1
+    after[2][5, 0] = math.inf
+    found = drifts(before, after)
+    assert [(d.excluded, d.units) for d in found] == [(1, 4), (0, 3), (0, 4), (0, 4)]
+    for together, first, second in zip(found, before, after, strict=True):
+        assert repr(together) == repr(drift(first, second))  # NaN is not equal to itself
 
 
 def test_shapes_that_do_not_match_are_refused():

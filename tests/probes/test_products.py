@@ -24,6 +24,20 @@ def test_products_equal_those_with_the_matrices_written_out(norm):
             assert torch.allclose(flat(product(unflat(vector, s.at))), matrix @ vector, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "make", [lambda s: hessian_product(s, s.at), lambda s: gauss_newton_product(s.outputs, s.loss, s.at)]
+)
+def test_a_direction_may_leave_out_what_is_zero(make):
+    s = surface(net(batch_norm), X, Y)
+    product = make(s)
+    for place in range(len(s.at)):
+        ones = torch.ones_like(s.at[place])
+        written_out = product([ones if i == place else torch.zeros_like(p) for i, p in enumerate(s.at)])
+        left_out = product([ones if i == place else None for i in range(len(s.at))])
+        assert all(torch.equal(*both) for both in zip(written_out, left_out, strict=True))
+    assert not any(image.any() for image in product([None] * len(s.at)))
+
+
 def test_hessian_and_gauss_newton_agree_for_a_linear_model_and_no_other():
     linear = nn.Linear(5, 3).double()
     for model, same in ((linear, True), (net(), False)):
