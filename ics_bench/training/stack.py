@@ -14,6 +14,7 @@ from ics_bench.subjects.exchange import Exchange, State
 from ics_bench.subjects.randomness import RandomState
 from ics_bench.training.lifted import lift
 from ics_bench.training.losses import CROSS_ENTROPY, Loss
+from ics_bench.training.mould import Mould
 
 Mode = Literal["lifted", "vmap", "looped"]
 
@@ -55,6 +56,7 @@ class Stack:
         self.buffers: State = {k: v.detach().to(device) for k, v in buffers.items()}
         self.mode, self.loss = mode, loss
         self._originals = list(modules)
+        self._moulds: list[Mould | None] = [None] * len(self._originals)
         if mode == "looped":
             self.modules = [copy.deepcopy(module).to(device) for module in modules]
             self.random_states = [RandomState(seed, device) for seed in seeds]
@@ -167,21 +169,18 @@ class Stack:
 
     def copy_of(self, place: int) -> nn.Module:
         """Copy one replica as an ordinary module of its own class, with its present parameters and buffers."""
-        module = copy.deepcopy((self.modules if self.mode == "looped" else self._originals)[place])
-        parameters = dict(module.named_parameters())
-        with torch.no_grad():
-            for name, value in self.parameters.items():
-                parameters[name].data = value[place].clone()
-        for name, value in self.buffers.items():
-            owner, _, leaf = name.rpartition(".")
-            module.get_submodule(owner)._buffers[leaf] = value[place].clone()
-        return module.train()
+        if self.mode == "looped":  # its attributes change as it runs
+            mould = Mould(self.modules[place])
+        else:
+            mould = self._moulds[place] = self._moulds[place] or Mould(self._originals[place])
+        return mould.cast({name: value[place] for name, value in (self.parameters | self.buffers).items()}).train()
 
     def keep(self, index: torch.Tensor) -> None:
         """Go on with the replicas in ``index`` alone."""
         parameters, self.buffers = self._select(index)
         self.parameters = self._leaves(parameters)
         self._originals = [self._originals[i] for i in index.tolist()]
+        self._moulds = [self._moulds[i] for i in index.tolist()]
         if self.mode == "looped":
             self.modules = [self.modules[i] for i in index.tolist()]
             self._exchanges = [self._exchanges[i] for i in index.tolist()]
