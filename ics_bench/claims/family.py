@@ -103,7 +103,7 @@ def judge_runs(
         bearing = [place for place, (evidence, _) in enumerate(found) if any(map(evidence.has, claim.arms()))]
         if not bearing and not claims:
             continue
-        able = [place for place in bearing if may_judge(claim, found[place][1])]
+        able = [place for place in bearing if may_judge(found[place][1])]
         read = [(arm, metrics) for arm, metrics, _ in claim.readings()]
         whole = [place for place in able if all(found[place][0].holds(*reading) for reading in read)]
         place = (whole or able or bearing or [0])[0]

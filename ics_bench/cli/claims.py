@@ -22,16 +22,15 @@ from ics_bench.results.run import Run
 
 if TYPE_CHECKING:
     from ics_bench.claims import Claim, Judgement
-    from ics_bench.core import Profile
 
 MAX_REPEATS = 1000
 """More is a slip of the finger: a run of all claims takes many minutes."""
 
 HELP = f"""Judge claims, and say whether each verdict is the registered one.
 
-Without ID, every claim is judged whose tier the profile reaches, or with --run every claim that the runs were made
-for or, if for none, bear on. Without --run, what the claims need is measured first, and no more. The profile quick
-never judges.
+Without ID, the claims of tier standard are judged, at profile full all, or with --run every claim that the runs were
+made for or, if for none, bear on. Without --run, what the claims need is measured first, and no more. The profile
+quick never judges.
 
 The registered verdicts were confirmed on seeds from 0 up. --fresh-seeds draws others that were never used, prints
 where they start, and keeps it in the run; --first-seed repeats them. --repeat K measures K times, each on seeds of
@@ -119,14 +118,14 @@ def command(
 
 
 def _choose(catalogue: Sequence[Claim], ids: Sequence[str], tier: str | None, profile: str | None) -> tuple[str, ...]:
-    """Ids to judge: those named, else those of the tier, else those that the profile may judge; ``()`` for any.
+    """Ids to judge: those named, else those of the tier, else those of the profile's tiers; ``()`` for any.
 
     Raises
     ------
     UsageError
         For an unknown id, tier or profile.
     """
-    from ics_bench.claims import may_judge, select
+    from ics_bench.claims import select
 
     for name, value, known in (("tier", tier, PROFILES[1:]), ("profile", profile, PROFILES)):
         if value is not None and value not in known:
@@ -138,9 +137,8 @@ def _choose(catalogue: Sequence[Claim], ids: Sequence[str], tier: str | None, pr
             raise UsageError(f"no claim that was asked for rests on tier {tier}; ics-bench list claims shows the tiers")
     elif not ids and profile is None:
         return ()
-    elif not ids and profile is not None:
-        reached: Profile = "full" if profile == "full" else "standard"  # quick only shows that these can be measured
-        chosen = [claim for claim in chosen if may_judge(claim, reached)]
+    elif not ids and profile != "full":  # quick only shows that these can be measured
+        chosen = [claim for claim in chosen if claim.tier == "standard"]
     return tuple(claim.id for claim in chosen)
 
 
@@ -208,14 +206,14 @@ def _show_repeats(each: Sequence[Judged], seeds: tuple[int, ...], out: Path, jso
 
 
 def _print_left_out(catalogue: Sequence[Claim], ids: Sequence[str], tier: str | None, profile: str) -> None:
-    """Name the claims that this profile cannot judge; they are not measured."""
+    """Name the claims that are not measured without being asked for."""
     if ids or tier is not None or profile == "full":
         return
     left = [claim.id for claim in catalogue if claim.tier == "full"]
     if left:
         click.echo(
-            f"not measured: {', '.join(left)}, whose verdicts rest on tier full; "
-            "to measure them: ics-bench claims --tier full --profile full; to judge a run of theirs: --run RUN"
+            f"not measured: {', '.join(left)}, of tier full, which take hours; "
+            "to measure them: ics-bench claims --tier full; to judge a run of theirs: --run RUN"
         )
 
 

@@ -59,15 +59,17 @@ def test_a_run_that_holds_all_that_a_claim_reads_goes_before_one_that_only_bears
 
 @pytest.mark.usefixtures("catalogue")
 def test_each_claim_is_judged_on_the_first_run_that_may_judge_it():
-    standard = (rates(TWO, "a") + rates(ONE, "b") + rates(ONE, "still"), "standard")
-    full = (rates(ONE, "a") + rates(TWO, "b") + rates(ONE, "still"), "full")
-    for runs, places in (([standard, full], [0, 1]), ([full, standard], [0, 0])):
+    quick = (rates(ONE, "a") + rates(ONE, "b") + rates(ONE, "still"), "quick")
+    shallow = (rates(TWO, "a") + rates(ONE, "still"), "standard")
+    deep = (rates(TWO, "b") + rates(ONE, "still"), "full")
+    for runs, places in (([quick, shallow, deep], [1, 2]), ([deep, quick, shallow], [2, 0])):
         found = judge_runs(runs, ["shallow", "deep"])
         assert [place for _, place in found] == places
-    (shallow, _), (deep, _) = judge_runs([standard, full], ["shallow", "deep"])
-    assert (shallow.verdict, shallow.profile, shallow.tier) == ("supported", "standard", "standard")
-    assert (deep.verdict, deep.profile, deep.tier) == ("supported", "full", "full")
-    (alone, _) = judge_runs([standard], ["deep"])[0]
+        assert [(j.verdict, j.profile, j.tier) for j, _ in found] == [
+            ("supported", "standard", "standard"),
+            ("supported", "full", "full"),
+        ]
+    (alone, _) = judge_runs([quick], ["deep"])[0]
     assert (alone.verdict, alone.to_dict()["tier"]) == ("inconclusive", "full")
     assert "--profile full" in alone.warnings[0]
 

@@ -123,15 +123,15 @@ def test_a_seed_without_a_number_is_never_dropped(value):
     assert any("not finite for seeds 3" in text for text in judgement.warnings)
 
 
-def test_quick_never_judges_and_neither_does_a_run_below_the_tier():
+def test_quick_never_judges_and_any_other_run_does_that_holds_the_cases():
     evidence = rates(a=around(2), b=around(2))
     quick = judge(claim(THEORY), evidence, "quick")
     assert quick.verdict == "inconclusive"
     assert {finding.verdict for finding in quick.settings.values()} == {"inconclusive"}
     assert "quick never judges" in quick.warnings[0]
-    full = claim(THEORY, tier="full")
-    assert judge(full, evidence, "standard").verdict == "inconclusive"
-    assert judge(full, evidence, "full").verdict == "supported"
+    for tier in ("standard", "full"):
+        for profile in ("standard", "full"):
+            assert judge(claim(THEORY, tier=tier), evidence, profile).verdict == "supported"
 
 
 def test_unknown_profile():
