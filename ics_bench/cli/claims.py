@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import click
 from ics_bench.cli.main import exit_codes
 from ics_bench.cli.outcome import measure, print_account, print_report
 from ics_bench.cli.text import printable
-from ics_bench.cli.verdicts import repetition_table, verdict_table, write_judgements, write_repetition
+from ics_bench.cli.verdicts import Judged, repetition_table, verdict_table, write_judgements, write_repetition
 from ics_bench.core import PROFILES, UsageError, unknown
 from ics_bench.execution.executors import Executor, parse_executor
 from ics_bench.execution.plan import Settings
@@ -40,20 +39,6 @@ A claim that comes out differently weighs more than an inconclusive one: then th
 
 \b
 {exit_codes()}"""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Runs with the judgements on them, and what measuring each claim took."""
-
-    runs: list[Run]
-    judgements: list[Judgement]
-    seconds: dict[str, float]
-
-    @property
-    def failed(self) -> bool:
-        """Whether a measurement failed."""
-        return any(run.failed for run in self.runs)
 
 
 @click.command(help=HELP)
@@ -175,8 +160,9 @@ def _judge(runs: list[Run], ids: tuple[str, ...], catalogue: Sequence[Claim]) ->
         named = ", ".join(repr(str(run.folder)) for run in runs)
         raise UsageError(f"{named} bears on no claim; to measure what they need: ics-bench claims")
     took = [seconds_by_claim(catalogue, run.records) for run in runs]
-    seconds = {judgement.id: took[place][judgement.id] for judgement, place in found}
-    return Judged(runs, [judgement for judgement, _ in found], seconds)
+    places = {judgement.id: place for judgement, place in found}
+    seconds = {name: took[place][name] for name, place in places.items()}
+    return Judged(runs, [judgement for judgement, _ in found], places, seconds)
 
 
 def _show(judged: Judged, catalogue: Sequence[Claim], json_file: Path | None, report: bool) -> int:
@@ -184,7 +170,7 @@ def _show(judged: Judged, catalogue: Sequence[Claim], json_file: Path | None, re
     for run in judged.runs:
         print_account(run)
     if json_file is not None:
-        write_judgements(json_file, judged.judgements, catalogue, judged.seconds)
+        write_judgements(json_file, judged, catalogue)
         click.echo(f"json    {printable(str(json_file))}")
     if report:
         print_report(judged.runs, judged.runs[0].folder / "report", judged.judgements)

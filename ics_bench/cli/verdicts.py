@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from ics_bench.results.files import write_file
 if TYPE_CHECKING:
     from ics_bench.claims import Claim, Judgement
     from ics_bench.claims.repetition import Repetition
+    from ics_bench.results.run import Run
 
 STATEMENT_WIDTH = 48
 
@@ -23,6 +25,21 @@ NOTES_SHOWN = 4
 """Warnings of a claim that the terminal shows; what decided comes first."""
 
 COLUMNS = ("claim", "statement", "verdict", "registered", "effect", "n", "tier", "budget s", "took s", "warnings")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Runs with the judgements on them; by claim, the place of the run judged on and what measuring it took."""
+
+    runs: list[Run]
+    judgements: list[Judgement]
+    places: dict[str, int]
+    seconds: dict[str, float]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a measurement failed."""
+        return any(run.failed for run in self.runs)
 
 
 def verdict_table(judgements: Sequence[Judgement], catalogue: Sequence[Claim], seconds: Mapping[str, float]) -> str:
@@ -124,16 +141,23 @@ def _tally(verdicts: Sequence[str]) -> str:
     return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
 
 
-def write_judgements(
-    path: Path, judgements: Sequence[Judgement], catalogue: Sequence[Claim], seconds: Mapping[str, float]
-) -> None:
-    """Write judgements as strict JSON, each with its statement and with what measuring it took."""
+def write_judgements(path: Path, judged: Judged, catalogue: Sequence[Claim]) -> None:
+    """Write judgements as strict JSON: each with its statement, its run and what measuring it took; and the runs."""
     statements = {claim.id: claim.statement for claim in catalogue}
-    found = []
-    for j in judgements:
-        entry = {"statement": statements.get(j.id, ""), **j.to_dict()}
-        found.append({**entry, "seconds": encode_number(seconds[j.id]) if seconds.get(j.id) else None})
-    _write(path, {"schema": 1, "judgements": found})
+    found = [
+        {
+            "statement": statements.get(j.id, ""),
+            **j.to_dict(),
+            "seconds": encode_number(seconds) if (seconds := judged.seconds.get(j.id)) else None,
+            "run": judged.places[j.id],
+        }
+        for j in judged.judgements
+    ]
+    runs = [
+        {"folder": run.folder.name, **{key: run.header[key] for key in ("created", "settings", "environment")}}
+        for run in judged.runs
+    ]
+    _write(path, {"schema": 2, "runs": runs, "judgements": found})
 
 
 def write_repetition(path: Path, repetition: Repetition) -> None:

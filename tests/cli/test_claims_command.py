@@ -37,6 +37,9 @@ def test_a_run_is_judged_by_what_it_measured(command, judged):
     assert [j["id"] for j in content["judgements"]] == [CHEAP]
     assert verdict["registered"] == claim.registered
     assert f"{verdict['effect']:.4g}" in row
+    run = Run.open(judged)
+    assert content["runs"][verdict["run"]]["settings"] == run.header["settings"]
+    assert content["runs"][verdict["run"]]["environment"]["packages"]["torch"] == run.environment["packages"]["torch"]
     assert done.code == (0 if verdict["verdict"] == claim.registered else 1)
 
 
