@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ics_bench.probes.conditioning import Conditioning, Preprocessing, conditioning, drop_constant, preprocess
+from ics_bench.subjects.tables import real_table
 
 GAUSSIAN_ROWS, GAUSSIAN_FEATURES, TEACHER_NOISE = 5000, 30, 0.5
 MOST_STEPS = 1 << 62
@@ -50,10 +51,8 @@ def rows(data: str, seed: int | None, share: float) -> Rows:
 
 def _real(data: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Raw features, without the standardisation that training data get."""
-    from sklearn import datasets
-
-    x, labels = getattr(datasets, f"load_{data}")(return_X_y=True)
-    return np.asarray(x, dtype=np.float64), np.eye(int(labels.max()) + 1)[labels]
+    x, labels = real_table(data)
+    return x, np.eye(int(labels.max()) + 1)[labels]
 
 
 def _gaussian(stream: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ics_bench.subjects.dataset import Dataset
+from ics_bench.subjects.tables import real_table
 
 TEST_SIZE = 114
 SPLIT_SEED = 0
@@ -21,12 +22,9 @@ def load(seed: int = SPLIT_SEED) -> Dataset:
     thousandths (fractal dimension) to thousands (area), none is constant, and their units are
     arbitrary. ``seed`` picks the split.
     """
-    from sklearn.datasets import load_breast_cancer
-
-    bunch = load_breast_cancer()
-    order = np.random.default_rng(seed).permutation(len(bunch.data))
+    features, labels = real_table("breast_cancer")
+    order = np.random.default_rng(seed).permutation(len(features))
     test, train = order[:TEST_SIZE], order[TEST_SIZE:]
-    mean, std = bunch.data[train].mean(axis=0), bunch.data[train].std(axis=0)
-    x = torch.from_numpy(((bunch.data - mean) / std).astype(np.float32))
-    y = torch.from_numpy(bunch.target.astype(np.int64))
+    mean, std = features[train].mean(axis=0), features[train].std(axis=0)
+    x, y = torch.from_numpy(((features - mean) / std).astype(np.float32)), torch.from_numpy(labels)
     return Dataset(x[train], y[train], x[test], y[test], num_classes=2)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ics_bench.subjects.dataset import Dataset
+from ics_bench.subjects.tables import real_table
 
 TEST_SIZE = 360
 SPLIT_SEED = 0
@@ -20,11 +21,8 @@ def load(seed: int = SPLIT_SEED) -> Dataset:
     One scalar for all pixels, since three pixels are constant and cannot be standardised alone.
     ``seed`` picks the split.
     """
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    x = torch.from_numpy(bunch.data.astype(np.float32))
-    y = torch.from_numpy(bunch.target.astype(np.int64))
+    pixels, labels = real_table("digits")
+    x, y = torch.from_numpy(pixels.astype(np.float32)), torch.from_numpy(labels)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)))
     test, train = order[:TEST_SIZE], order[TEST_SIZE:]
     mean, std = x[train].mean(), x[train].std()
