@@ -139,7 +139,7 @@ def follow(claims: Sequence[Claim]) -> Tracked:
 
 def _evidence(records: Sequence[CaseRecord]) -> Evidence:
     once = {record.key: record for record in records}
-    return Evidence([m for record in once.values() for m in record.measurements], "standard")
+    return Evidence([m for record in once.values() for m in record.measurements])
 
 
 def _tracker(claim: Claim, name: str, version: str) -> Callable[[ClaimSuite, Tracked], float]:

@@ -48,7 +48,7 @@ class Claim:
     family : {"theory", "training"}
         Training claims are corrected together for their number.
     tier : {"standard", "full"}
-        Smallest profile on which a verdict may rest.
+        Whether it is measured without being asked for, or, as it takes long, by name or with ``--tier full`` alone.
     seeds : int
         Seeds that are measured for it.
     least_seeds : int

@@ -37,12 +37,9 @@ class Evidence:
     Parameters
     ----------
     measurements : iterable of Measurement
-    profile : str
-        Profile they were measured in, for the commands in messages.
     """
 
-    def __init__(self, measurements: Iterable[Measurement], profile: str) -> None:
-        self._profile = profile
+    def __init__(self, measurements: Iterable[Measurement]) -> None:
         self._most: int | None = None
         self._by_metric: dict[tuple[str, str], dict[Case, list[Measurement]]] = {}
         self._cases: dict[str, set[Case]] = {}
@@ -86,7 +83,7 @@ class Evidence:
             if case.matches(**arm.pins)
         ]
         if not found:
-            raise MissingEvidenceError(f"no {metric} of {arm.pins.id}; run: {arm.command} --profile {self._profile}")
+            raise MissingEvidenceError(f"no {metric} of {arm.pins.id}; run: {arm.command} --profile standard")
         if len(found) > 1:
             cases = "; ".join(case.id for case, _ in found)
             raise MissingEvidenceError(f"{arm.pins.id} fits several cases ({cases}); the claim must pin every axis")
@@ -109,7 +106,7 @@ class Evidence:
         if len(items) < least:
             raise MissingEvidenceError(
                 f"{metric} of {arm.pins.id} has {len(items)} of the {least} seeds that the claim asks for; "
-                f"run: {arm.command} --profile {self._profile} --seeds {least}"
+                f"run: {arm.command} --profile standard --seeds {least}"
             )
         return dict(itertools.islice(items.items(), self._most))
 

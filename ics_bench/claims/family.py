@@ -97,7 +97,7 @@ def judge_runs(
     if not runs:
         raise UsageError("no run to judge; to measure what claims need: ics-bench claims")
     catalogue = load_catalogue()
-    found = [(Evidence(items, profile if profile != "quick" else "standard"), profile) for items, profile in runs]
+    found = [(Evidence(items), profile) for items, profile in runs]
     judgements, places = [], []
     for claim in select(catalogue, claims) if claims else catalogue:
         bearing = [place for place, (evidence, _) in enumerate(found) if any(map(evidence.has, claim.arms()))]

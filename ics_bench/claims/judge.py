@@ -46,7 +46,7 @@ class Judgement:
     section : str
         Where the claim belongs.
     tier : {"standard", "full"}
-        Evidence that the verdict rests on: the smallest profile that judges the claim.
+        As of the claim.
     budget_seconds : float
         What measuring it may cost.
     history : str
@@ -124,8 +124,8 @@ def judge(claim: Claim, measurements: Iterable[Measurement] | Evidence, profile:
         seeds count.
     profile : {"quick", "standard", "full"}
         What the run was measured in. Quick runs show that a workload runs, and never judge. The other
-        profiles take different cases, but measure a case alike: a claim of tier full may rest on a run
-        at standard that was made for it.
+        profiles take different cases, but measure a case alike: a claim of tier full may rest on any of
+        them that holds its cases.
 
     Returns
     -------
@@ -139,12 +139,12 @@ def judge(claim: Claim, measurements: Iterable[Measurement] | Evidence, profile:
         For an unknown profile.
     """
     large_enough = may_judge(profile)
-    evidence = measurements if isinstance(measurements, Evidence) else Evidence(measurements, claim.tier)
+    evidence = measurements if isinstance(measurements, Evidence) else Evidence(measurements)
     evidence = evidence.first(claim.seeds)
     settings = {s.name: _find(s, evidence, claim.least_seeds, large_enough) for s in claim.settings}
     controls = {c.name: _find(c, evidence, claim.least_seeds, large_enough) for c in claim.controls}
     deciding = [settings[setting.name] for setting in claim.primary]
-    objections = _failed_controls(controls) if large_enough else [_too_small(claim, profile)]
+    objections = _failed_controls(controls) if large_enough else [_too_small(claim)]
     verdict: Verdict = "inconclusive" if objections else combine(deciding)
     if large_enough and verdict == "inconclusive" and any(0 < finding.n < claim.seeds for finding in deciding):
         objections.append(f"fewer than the {claim.seeds} registered seeds; run: ics-bench claims {claim.id}")
@@ -195,8 +195,8 @@ def _find(setting: Setting, evidence: Evidence, seeds: int, large_enough: bool) 
     return finding if large_enough else replace(finding, verdict="inconclusive", p=None)
 
 
-def _too_small(claim: Claim, profile: Profile) -> str:
-    return f"profile {profile} never judges this claim; run: ics-bench claims {claim.id} --profile {claim.tier}"
+def _too_small(claim: Claim) -> str:
+    return f"profile quick never judges; run: ics-bench claims {claim.id}"
 
 
 def _failed_controls(controls: Mapping[str, Finding]) -> list[str]:

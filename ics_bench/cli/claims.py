@@ -49,10 +49,10 @@ A claim that comes out differently weighs more than an inconclusive one: then th
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Judge this run's measurements; repeat for the evidence of several tiers.",
+    help="Judge this run's measurements; may be given several times.",
 )
 @click.option("--profile", metavar="quick|standard|full", help="How much to measure.  [default: standard]")
-@click.option("--tier", metavar="standard|full", help="Only claims whose verdict rests on this tier.")
+@click.option("--tier", metavar="standard|full", help="Only claims of this tier; those of full take long.")
 @click.option("--fresh-seeds", is_flag=True, help="Measure on seeds that were never used.")
 @click.option("--first-seed", type=int, metavar="N", help="Count seeds from here.  [default: 0]")
 @click.option("--repeat", type=int, metavar="K", help="Measure K times, on fresh seeds unless --first-seed is given.")
@@ -81,17 +81,21 @@ def command(
             if value:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(f"{option} says how to measure; with --run nothing is measured, so leave it out")
-        judged = _judge([Run.open(folder) for folder in folders], _choose(catalogue, ids, tier, None), catalogue)
+        judged = _judge([Run.open(folder) for folder in folders], choose(catalogue, ids, tier, None), catalogue)
         return _show(judged, catalogue, json_file, report)
     profile = measuring["profile"] or "standard"
-    chosen = _choose(catalogue, ids, tier, profile)
+    chosen = choose(catalogue, ids, tier, profile)
     repeats, seeds = _seed_ranges(measuring["fresh_seeds"], measuring["first_seed"], measuring["repeat"])
     performing = parse_executor(measuring["executor"] or "local")
     out = measuring["out"] or default_folder(f"{profile}-claims")
     if not repeats:
         judged = _judge([_measure(chosen, profile, seeds[0], out, performing)], chosen, catalogue)
         code = _show(judged, catalogue, json_file, report)
-        _print_left_out(catalogue, ids, tier, profile)
+        if left := left_out(catalogue, ids, tier, profile):
+            click.echo(
+                f"not measured: {', '.join(left)}, of tier full, which take hours; "
+                "to measure them: ics-bench claims --tier full; to judge a run of theirs: --run RUN"
+            )
         return code
     if report:
         raise UsageError("--report is about one run; with --repeat leave it out, then: ics-bench report RUN ...")
@@ -102,7 +106,7 @@ def command(
     return _show_repeats(each, seeds, out, json_file)
 
 
-def _choose(catalogue: Sequence[Claim], ids: Sequence[str], tier: str | None, profile: str | None) -> tuple[str, ...]:
+def choose(catalogue: Sequence[Claim], ids: Sequence[str], tier: str | None, profile: str | None) -> tuple[str, ...]:
     """Ids to judge: those named, else those of the tier, else those of the profile's tiers; ``()`` for any.
 
     Raises
@@ -119,7 +123,7 @@ def _choose(catalogue: Sequence[Claim], ids: Sequence[str], tier: str | None, pr
     if tier is not None:
         chosen = [claim for claim in chosen if claim.tier == tier]
         if not chosen:
-            raise UsageError(f"no claim that was asked for rests on tier {tier}; ics-bench list claims shows the tiers")
+            raise UsageError(f"no claim that was asked for is of tier {tier}; ics-bench list claims shows the tiers")
     elif not ids and profile is None:
         return ()
     elif not ids and profile != "full":  # quick only shows that these can be measured
@@ -191,16 +195,11 @@ def _show_repeats(each: Sequence[Judged], seeds: tuple[int, ...], out: Path, jso
     return exit_code([j for judged in each for j in judged.judgements], any(judged.failed for judged in each))
 
 
-def _print_left_out(catalogue: Sequence[Claim], ids: Sequence[str], tier: str | None, profile: str) -> None:
-    """Name the claims that are not measured without being asked for."""
+def left_out(catalogue: Sequence[Claim], ids: Sequence[str], tier: str | None, profile: str) -> list[str]:
+    """Ids of the claims that `choose` leaves to those who ask for them; none where something was asked for."""
     if ids or tier is not None or profile == "full":
-        return
-    left = [claim.id for claim in catalogue if claim.tier == "full"]
-    if left:
-        click.echo(
-            f"not measured: {', '.join(left)}, of tier full, which take hours; "
-            "to measure them: ics-bench claims --tier full; to judge a run of theirs: --run RUN"
-        )
+        return []
+    return [claim.id for claim in catalogue if claim.tier == "full"]
 
 
 def exit_code(judgements: Sequence[Judgement], failed: bool) -> int:

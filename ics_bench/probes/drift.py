@@ -62,7 +62,25 @@ def drift(before: torch.Tensor, after: torch.Tensor) -> Drift:
 
 
 def drifts(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> list[Drift]:
-    """Measure the drift of several layers; those of one shape are measured in one pass."""
+    """Measure the drift of several layers; those of one shape are measured in one pass.
+
+    Parameters
+    ----------
+    before, after : sequence of Tensor
+        Of each layer, as `drift` takes them; as many before as after.
+
+    Returns
+    -------
+    list of Drift
+        One a layer, as `drift` gives it, up to the order in which a sum is taken.
+
+    Raises
+    ------
+    ValueError
+        As `drift`, or if the two differ in their number of layers.
+    """
+    if len(before) != len(after):
+        raise ValueError(f"no drift from {len(before)} layers to {len(after)}")
     by_shape: dict[tuple[int, ...], list[int]] = {}
     samples = []
     for place, pair in enumerate(zip(before, after, strict=True)):
@@ -96,10 +114,10 @@ def _drifts(first: torch.Tensor, second: torch.Tensor) -> list[Drift]:
     finite = (first.isfinite().all(dim=0) & second.isfinite().all(dim=0)).view(layers, units).all(dim=1)
     by_unit[:, ~finite] = math.nan
     if bool(varies.all()):
-        return _medians(by_unit, 0, units)
+        return _summaries(by_unit, 0, units)
     found = []
     for values, used in zip(by_unit.unbind(1), varies | ~finite[:, None], strict=True):
-        found += _medians(values[:, None, used], units - int(used.sum()), units)
+        found += _summaries(values[:, None, used], units - int(used.sum()), units)
     return found
 
 
@@ -108,7 +126,7 @@ def _by_unit(values: torch.Tensor) -> torch.Tensor:
     return values.detach().to(torch.float64).movedim(1, -1).flatten(0, -2)
 
 
-def _medians(by_unit: torch.Tensor, excluded: int, units: int) -> list[Drift]:
+def _summaries(by_unit: torch.Tensor, excluded: int, units: int) -> list[Drift]:
     """Medians over the units of ``(4, L, C)``, the mean of the middle two where their number is even."""
     if not by_unit.shape[2]:
         by_unit = by_unit.new_full((*by_unit.shape[:2], 1), math.nan)

@@ -119,7 +119,8 @@ def gradient_shift(
         raise ValueError(f"layer {layer} of {len(layers)}")
     gradients, weight = _Gradients(model, x, y, loss, seed), [layers[layer].weight]
     stepped = {name: after[name].detach() for below in layers[:layer] for name in below.parameters}
-    return compare_gradients(*gradients(weight, {}), *gradients(weight, stepped))
+    (before,), (shifted,) = gradients(weight, {}), gradients(weight, stepped)
+    return compare_gradients(before, shifted)
 
 
 def layer_gradients(

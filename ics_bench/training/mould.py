@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from ics_bench.subjects.exchange import State
+from ics_bench.subjects.exchange import Exchange, State
 
 
 class Mould:
     """Casts copies of a module with other parameters and buffers in them.
 
     `copy.deepcopy` walks through a thousand objects of a deep net in Python. This walks once, with
-    `pickle`, and leaves the tensors aside; a module that cannot be pickled, as one of a local class or
-    with a reparametrized weight, is copied by `copy.deepcopy` all the same.
+    `pickle`, and leaves the tensors aside. A module that cannot be pickled, as one of a local class or
+    with a reparametrized weight, or that says itself how it is copied, goes through `copy.deepcopy` all the same.
 
     Parameters
     ----------
@@ -27,31 +27,45 @@ class Mould:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        stream = io.BytesIO()
-        aside = _TensorsAside(stream)
-        try:
-            aside.dump(module)
-        except Exception:  # whatever a module's own __reduce__ raises
-            self._pickled = b""
-        else:
-            self._pickled = stream.getvalue()
-        self._module, self._tensors = module, aside.tensors
+        self._module = module
+        named = (*module.named_parameters(), *module.named_buffers())
+        names = {id(tensor): name for name, tensor in reversed(named)}
+        self._pickled, tensors = _pickled(module)
+        self._tensors = [(tensor, names.get(id(tensor))) for tensor in tensors]
 
     def cast(self, state: State) -> nn.Module:
         """Copy the module, with clones of the tensors of ``state`` as its parameters and buffers of these names."""
-        if self._pickled:
-            found = _TensorsBack(io.BytesIO(self._pickled), copy.deepcopy(self._tensors)).load()
-            module: nn.Module = found
-        else:
+        if not self._pickled:
             module = copy.deepcopy(self._module)
-        parameters = dict(module.named_parameters())
-        for name, value in state.items():
-            if name in parameters:
-                parameters[name].data = value.detach().clone()
-            else:
-                owner, _, leaf = name.rpartition(".")
-                module.get_submodule(owner)._buffers[leaf] = value.detach().clone()
-        return module
+            Exchange(module).fill(state)
+            return module
+        return _unpickled(self._pickled, [_other(tensor, state.get(name or "")) for tensor, name in self._tensors])
+
+
+def _other(tensor: torch.Tensor, value: torch.Tensor | None) -> torch.Tensor:
+    if value is None:
+        return copy.deepcopy(tensor)
+    clone = value.detach().clone()
+    return nn.Parameter(clone, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else clone
+
+
+def _pickled(module: nn.Module) -> tuple[bytes, list[torch.Tensor]]:
+    """Pickle what is no tensor; nothing if that, or the way back, does not work or is not how it is copied."""
+    if any(hasattr(part, "__deepcopy__") for part in module.modules()):
+        return b"", []
+    stream = io.BytesIO()
+    aside = _TensorsAside(stream)
+    try:
+        aside.dump(module)
+        _unpickled(stream.getvalue(), aside.tensors)
+    except Exception:  # whatever a module's own __reduce__ raises
+        return b"", []
+    return stream.getvalue(), aside.tensors
+
+
+def _unpickled(pickled: bytes, tensors: list[torch.Tensor]) -> nn.Module:
+    module: nn.Module = _TensorsBack(pickled, tensors).load()
+    return module
 
 
 class _TensorsAside(pickle.Pickler):
@@ -70,8 +84,8 @@ class _TensorsAside(pickle.Pickler):
 
 
 class _TensorsBack(pickle.Unpickler):
-    def __init__(self, stream: io.BytesIO, tensors: list[torch.Tensor]) -> None:
-        super().__init__(stream)
+    def __init__(self, pickled: bytes, tensors: list[torch.Tensor]) -> None:
+        super().__init__(io.BytesIO(pickled))
         self._tensors = tensors
 
     def persistent_load(self, pid: int) -> torch.Tensor:

@@ -65,6 +65,8 @@ class Stack:
             if together is None:
                 raise ValueError("a layer has no lifted form; use mode 'vmap'")
             self.modules = [together.to(device)]
+        for module in self.modules:
+            module.train()  # whatever mode its parts are in
         self._exchanges = [Exchange(module) for module in self.modules]
 
     def _leaves(self, parameters: State) -> State:
@@ -169,11 +171,14 @@ class Stack:
 
     def copy_of(self, place: int) -> nn.Module:
         """Copy one replica as an ordinary module of its own class, with its present parameters and buffers."""
+        state = {name: value[place] for name, value in (self.parameters | self.buffers).items()}
         if self.mode == "looped":  # its attributes change as it runs
-            mould = Mould(self.modules[place])
+            module = copy.deepcopy(self.modules[place])
+            Exchange(module).fill(state)
         else:
             mould = self._moulds[place] = self._moulds[place] or Mould(self._originals[place])
-        return mould.cast({name: value[place] for name, value in (self.parameters | self.buffers).items()}).train()
+            module = mould.cast(state)
+        return module.train()
 
     def keep(self, index: torch.Tensor) -> None:
         """Go on with the replicas in ``index`` alone."""

@@ -199,7 +199,7 @@ class ShiftWatch:
             name: value + (self.perturbation * torch.randn(value.shape, generator=generator)).to(value)
             for name, value in _parameters(module).items()
         }
-        with _holding(module, state):
+        with _with_values(module, state):
             shaken = signals(module, probe, noise).pre_activations
         return drifts(signals(module, probe, noise).pre_activations, shaken)
 
@@ -216,11 +216,11 @@ def _single_steps(module: nn.Module, stepped: State, now: Signals, probe: torch.
     moved, parts = [], []
     twin = copy.deepcopy(module)
     for layer in layers_of(twin):
-        with _holding(twin, {name: stepped[name] for name in layer.parameters}):
+        with _with_values(twin, {name: stepped[name] for name in layer.parameters}):
             alone = signals(twin, probe, noise)
         moved.append(_distances(now.inputs, alone.inputs))
         parts += _distances(now.pre_activations[-1:], alone.pre_activations[-1:])
-    with _holding(twin, stepped):
+    with _with_values(twin, stepped):
         whole = signals(twin, probe, noise)
     (joint,) = _distances(now.pre_activations[-1:], whole.pre_activations[-1:])
     return SingleSteps(moved, parts, joint)
@@ -231,8 +231,8 @@ def _parameters(module: nn.Module) -> State:
 
 
 @contextmanager
-def _holding(module: nn.Module, state: Mapping[str, torch.Tensor]) -> Iterator[None]:
-    """Give a net other parameters, and put its own back on leaving."""
+def _with_values(module: nn.Module, state: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Write other values into a net's parameters, and its own back on leaving."""
     parameters = dict(module.named_parameters())
     own = {name: parameters[name].detach().clone() for name in state}
     with torch.no_grad():

@@ -67,4 +67,4 @@ def find(rule, parameters, seeds=2, **arms):
         name = role.replace("__", ".")
         evidence += by_seed("m", values, arm=name)
         selected[name] = Arm("w", Case.of(arm=name))
-    return RULES[rule](**{"metric": "m", **parameters}).find(Evidence(evidence, "standard"), selected, seeds)
+    return RULES[rule](**{"metric": "m", **parameters}).find(Evidence(evidence), selected, seeds)

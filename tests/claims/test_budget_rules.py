@@ -21,7 +21,7 @@ def find(rule, parameters, **arms):
     for role, values in arms.items():
         evidence += by_seed("cost_ratio" if role == "cost" else "m", values, arm=role)
         selected[role] = Arm("w", Case.of(arm=role))
-    return RULES[rule](**parameters).find(Evidence(evidence, "standard"), selected, 2)
+    return RULES[rule](**parameters).find(Evidence(evidence), selected, 2)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_range_without_end_is_a_bound(ratio, verdict):
 
 
 def ceiling(rates, succeeds, case_seeds=SEEDS, seeds=SEEDS, **parameters):
-    evidence = Evidence(ceilings({"norm": "none"}, succeeds, seeds=range(case_seeds), rates=rates), "standard")
+    evidence = Evidence(ceilings({"norm": "none"}, succeeds, seeds=range(case_seeds), rates=rates))
     arm = Arm("w", Case.of(norm="none"))
     rule = RULES["printed_ceiling"](**{"printed": 0.001, "resamples": 99, **parameters})
     return rule.find(evidence.first(seeds), {"subject": arm}, min(seeds, case_seeds))

@@ -209,7 +209,7 @@ def correlate(parameters, x, y, seeds=2):
             else:
                 evidence.append(Measurement(workload, case, None, "m", float(row), "1"))
     rule = RULES["rank_correlation"](**{**PAIRS, **parameters})
-    return rule.find(Evidence(evidence, "standard"), arms, seeds)
+    return rule.find(Evidence(evidence), arms, seeds)
 
 
 RISING = np.arange(5.0)[:, None] + WOBBLE / 5

@@ -71,7 +71,7 @@ def test_each_claim_is_judged_on_the_first_run_that_may_judge_it():
         ]
     (alone, _) = judge_runs([quick], ["deep"])[0]
     assert (alone.verdict, alone.to_dict()["tier"]) == ("inconclusive", "full")
-    assert "--profile full" in alone.warnings[0]
+    assert alone.warnings[0] == "profile quick never judges; run: ics-bench claims deep"
 
 
 @pytest.mark.usefixtures("catalogue")
@@ -197,7 +197,7 @@ def test_a_larger_effect_is_never_followed_by_a_larger_number(one, other, unit, 
 
 def test_a_claim_registered_as_refuted_is_followed_the_other_way():
     entry = theory("p", "a")
-    evidence = Evidence(rates([2.1, 2.1], "a"), "standard")
+    evidence = Evidence(rates([2.1, 2.1], "a"))
     assert tracked_value(entry, evidence, 2) == pytest.approx(0.5)
     fields = {**vars(entry), "registered": "refuted"}
     assert tracked_value(type(entry)(**fields), evidence, 2) == pytest.approx(2.0)
@@ -208,7 +208,7 @@ def test_a_claim_is_followed_on_a_smaller_case_where_it_says_so():
     entry = theory("p", "a")
     smaller = type(entry)(**{**vars(entry), "tracked": Case.of(arm="b", depth=3)})
     assert tracked_arms(smaller)["subject"].pins == Case.of(arm="b")
-    evidence = Evidence(rates([2.1, 2.1], "a") + rates([2.2, 2.2], "b"), "standard")
+    evidence = Evidence(rates([2.1, 2.1], "a") + rates([2.2, 2.2], "b"))
     assert tracked_value(entry, evidence, 2) == pytest.approx(0.5)
     assert tracked_value(smaller, evidence, 2) == pytest.approx(1.0)
     assert smaller.primary[0].arms["subject"].pins == Case.of(arm="a")  # it is judged by what it was registered with
@@ -216,5 +216,5 @@ def test_a_claim_is_followed_on_a_smaller_case_where_it_says_so():
 
 def test_what_has_no_effect_is_not_followed():
     with pytest.raises(MissingEvidenceError):
-        tracked_value(theory("p", "a"), Evidence(rates([2.0, math.nan], "a"), "standard"), 2)
+        tracked_value(theory("p", "a"), Evidence(rates([2.0, math.nan], "a")), 2)
     assert LEAST < 1 < MOST

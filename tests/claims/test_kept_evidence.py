@@ -65,9 +65,14 @@ def test_kept_runs_are_whole_and_on_the_seeds_of_the_registered_verdicts(kept):
     assert kept.settings["first_seed"] == 0
 
 
+NOT_MEASURED = {"era-2014", "era-2015b-conv", "era-2017a"}
+"""Claims of tier full that no run in ``reports/claims`` was made for."""
+
+
 @pytest.mark.parametrize("claim", CATALOGUE, ids=lambda claim: claim.id)
 def test_verdict_on_the_kept_evidence_is_the_registered_one(judgements, claim):
-    if claim.id not in judgements and claim.tier == "full":
+    if claim.id in NOT_MEASURED:
+        assert claim.id not in judgements
         pytest.skip("not measured: no run in reports/claims was made for it")
     judgement, run = judgements[claim.id]
     assert claim in claims_of(run)
@@ -76,10 +81,11 @@ def test_verdict_on_the_kept_evidence_is_the_registered_one(judgements, claim):
     assert {finding.verdict for finding in judgement.controls.values()} <= {"supported"}
 
 
-def test_the_verdicts_of_tier_standard_repeat_on_the_kept_fresh_seeds():
+def test_the_verdicts_repeat_on_the_kept_fresh_seeds():
     assert {run.settings["first_seed"] for run in FRESH} == {167297432}
     verdicts = {name: judgement.verdict for name, (judgement, _) in judge_kept(FRESH).items()}
-    assert verdicts == {claim.id: claim.registered for claim in CATALOGUE if claim.tier == "standard"}
+    assert verdicts == {claim.id: claim.registered for claim in CATALOGUE if claim.id in verdicts}
+    assert verdicts.keys() >= {claim.id for claim in CATALOGUE if claim.tier == "standard"}
 
 
 @pytest.mark.parametrize("kept", [pytest.param(run, marks=dear(run), id=run.folder.name) for run in KEPT])

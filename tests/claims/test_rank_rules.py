@@ -31,7 +31,7 @@ def find(rule, parameters, norms=None, **tables):
             if role != "y_bound":
                 arms[f"s{place}.{role}"] = Arm("w", case)
     defaults = CONTEST if rule == "rank_contest" else CORRELATION
-    return RULES[rule](**{**defaults, **parameters}).find(Evidence(evidence, "standard"), arms, 2)
+    return RULES[rule](**{**defaults, **parameters}).find(Evidence(evidence), arms, 2)
 
 
 def noisy(levels, rng, scale=0.05):
@@ -182,7 +182,7 @@ def ceilings(subject, baseline, **parameters):
         for seed, (low, high) in enumerate(rows):
             evidence.append(Measurement("w", case, seed, "own_stable_ceiling", low, "1"))
             evidence.append(Measurement("w", case, seed, "own_stable_bound", high, "1"))
-    return RULES["paired_ceiling"](**{**CEILING, **parameters}).find(Evidence(evidence, "standard"), arms, 2)
+    return RULES["paired_ceiling"](**{**CEILING, **parameters}).find(Evidence(evidence), arms, 2)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def rank_correlation(rng, effect):
 
 def verdict(name, case):
     parameters, arms = case
-    evidence = Evidence([m for role, values in arms.items() for m in by_seed("m", values, arm=role)], "standard")
+    evidence = Evidence([m for role, values in arms.items() for m in by_seed("m", values, arm=role)])
     selected = {role: Arm("w", Case.of(arm=role)) for role in arms}
     return RULES[name](**parameters).find(evidence, selected, SEEDS).verdict
 

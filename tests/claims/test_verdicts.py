@@ -1,7 +1,7 @@
-"""Every claim of tier standard, measured and judged; what was selected is measured once, for all tests together.
+"""Every claim, measured and judged; what was selected is measured once, for all tests together.
 
-A claim whose budget exceeds `DEEP_SECONDS` bears the marker ``deep`` and is left to ``pytest -m deep``. All claims,
-those of tier full too, are judged on kept evidence in ``test_kept_evidence.py``.
+A claim whose budget exceeds `DEEP_SECONDS` bears the marker ``deep``, one of tier full the marker ``full``: they are
+left to ``pytest -m deep`` and ``pytest -m full``. All are judged on kept evidence in ``test_kept_evidence.py``.
 """
 
 from pathlib import Path
@@ -16,10 +16,12 @@ from ics_bench.execution.session import start
 DEEP_SECONDS = 60
 """Largest budget, in seconds, that the default run of the tests bears for one claim."""
 
-CATALOGUE = [claim for claim in load_catalogue() if claim.tier == "standard"]
+CATALOGUE = load_catalogue()
 
 
 def deep(claim):
+    if claim.tier == "full":
+        return [pytest.mark.full]
     return [pytest.mark.deep] if claim.budget_seconds > DEEP_SECONDS else []
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from ics_bench.claims import load_catalogue, select
 from ics_bench.claims.judge import Judgement
-from ics_bench.cli.claims import exit_code
+from ics_bench.cli.claims import choose, exit_code, left_out
+from ics_bench.core import UsageError
 from ics_bench.results.run import Run
 from ics_bench.stats import Interval
 
@@ -52,7 +53,7 @@ def test_quick_measures_and_never_judges(command):
     done = command("claims", CHEAP, "--profile", "quick", "--executor", "inline", "--out", "r")
     assert done.code == 3
     assert "inconclusive" in done.out
-    assert f"ics-bench claims {CHEAP} --profile standard" in done.out
+    assert f"profile quick never judges; run: ics-bench claims {CHEAP}" in done.out
     assert Run.open("r").complete
 
 
@@ -63,6 +64,32 @@ def test_a_run_made_for_a_claim_is_judged_on_that_claim(command):
         command("claims", *asked, "--run", "r", "--json", "f.json")
         verdicts[tuple(asked)] = [j["id"] for j in json.loads(Path("f.json").read_text())["judgements"]]
     assert verdicts == {(): ["init-1"], ("init-3",): ["init-3"]}
+
+
+@pytest.mark.parametrize(
+    ("tier", "profile", "tiers"),
+    [
+        (None, "standard", {"standard"}),
+        (None, "quick", {"standard"}),
+        (None, "full", {"standard", "full"}),
+        ("full", "standard", {"full"}),
+        ("standard", "full", {"standard"}),
+    ],
+)
+def test_what_is_measured_without_an_id_and_what_is_left_out(tier, profile, tiers):
+    catalogue = load_catalogue()
+    assert choose(catalogue, (), tier, profile) == tuple(claim.id for claim in catalogue if claim.tier in tiers)
+    left = left_out(catalogue, (), tier, profile)
+    assert left == [claim.id for claim in catalogue if tier is None and claim.tier not in tiers]
+
+
+def test_what_is_asked_for_is_measured_whatever_its_tier():
+    (deep,) = select(load_catalogue(), ["era-2012"])
+    assert deep.tier == "full"
+    assert choose(load_catalogue(), ("era-2012",), None, "standard") == ("era-2012",)
+    assert left_out(load_catalogue(), ("era-2012",), None, "standard") == []
+    with pytest.raises(UsageError, match="no claim that was asked for is of tier standard"):
+        choose(load_catalogue(), ("era-2012",), "standard", "standard")
 
 
 def test_a_run_that_bears_on_no_claim(command):

@@ -92,11 +92,12 @@ def test_values_that_are_not_finite_give_no_number():
 
 
 def test_layers_are_measured_together_as_each_alone():
-    before, after = [[sample(units=units, seed=seed + s) for s, units in enumerate((4, 3, 4, 4))] for seed in (0, 9)]
+    before, after = [[sample(units=units, seed=seed + s) for s, units in enumerate((4, 3, 4, 4, 4))] for seed in (0, 9)]
     before[0][:, 1] = 0.1
     after[2][5, 0] = math.inf
+    after[4] = after[4][:50]
     found = drifts(before, after)
-    assert [(d.excluded, d.units) for d in found] == [(1, 4), (0, 3), (0, 4), (0, 4)]
+    assert [(d.excluded, d.units) for d in found] == [(1, 4), (0, 3), (0, 4), (0, 4), (0, 4)]
     for together, first, second in zip(found, before, after, strict=True):
         assert repr(together) == repr(drift(first, second))  # NaN is not equal to itself
 
@@ -106,3 +107,5 @@ def test_shapes_that_do_not_match_are_refused():
         drift(sample(units=3), sample(units=4))
     with pytest.raises(ValueError, match="no drift from shape"):
         drift(sample(n=0), sample())
+    with pytest.raises(ValueError, match="no drift from 2 layers to 1"):
+        drifts([sample(), sample()], [sample()])

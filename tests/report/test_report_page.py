@@ -151,7 +151,7 @@ def test_a_claim_shows_its_map_its_controls_its_tier_and_what_it_took(tmp_path):
         assert chip in chips
     assert "✗ refuted aside" not in chips
     text = page.text()
-    assert "theory claim, rests on tier full: deep evidence" in text
+    assert "theory claim, tier full: takes long" in text
     (budget,) = [claim.budget_seconds for claim in load_catalogue() if claim.id == "init-1"]
     assert f"took 1.5 s of a budget of {budget:g} s" in text
     assert "Registered before. refuted until 2026: the seeds were too few" in text

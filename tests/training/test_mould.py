@@ -35,10 +35,24 @@ def local():
     return Local()
 
 
+def doubled(module, arguments, output):
+    return 2 * output
+
+
 def with_hook():
     module = Odd()
-    module.first.register_forward_hook(lambda module, arguments, output: 2 * output)
+    module.first.register_forward_hook(doubled)
     return module
+
+
+class Careful(Odd):
+    """Says itself how it is copied."""
+
+    def __deepcopy__(self, memo):
+        made = Careful()
+        made.load_state_dict(self.state_dict())
+        made.copied = True
+        return made
 
 
 def reparametrized():
@@ -48,7 +62,7 @@ def reparametrized():
 X = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("build", [Odd, local, with_hook, reparametrized])
+@pytest.mark.parametrize("build", [Odd, local, with_hook, reparametrized, Careful])
 def test_a_cast_copy_is_a_deep_copy_with_other_values(build):
     module = build()
     state = {k: v.detach() * 3 for k, v in (*module.named_parameters(), *module.named_buffers())}
@@ -62,6 +76,19 @@ def test_a_cast_copy_is_a_deep_copy_with_other_values(build):
         (k, p.requires_grad) for k, p in module.named_parameters()
     ]
     assert all(torch.equal(v, expected.state_dict()[k]) for k, v in found.state_dict().items())
+
+
+def test_an_ordinary_module_is_walked_through_once(monkeypatch):
+    moulds = [Mould(build()) for build in (Odd, with_hook)]
+    monkeypatch.setattr(
+        copy, "deepcopy", lambda thing: pytest.fail("copied") if isinstance(thing, nn.Module) else thing
+    )
+    for mould in moulds:
+        assert torch.is_tensor(mould.cast({})(X))
+
+
+def test_a_module_that_says_how_it_is_copied_is_copied_so():
+    assert Mould(Careful()).cast({}).copied
 
 
 @pytest.mark.parametrize("build", [Odd, local])

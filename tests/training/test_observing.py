@@ -1,5 +1,6 @@
 """What an observer sees is what an ordinary loop would have there, and looking changes nothing."""
 
+import dataclasses
 import math
 
 import pytest
@@ -164,3 +165,32 @@ def test_the_batch_beyond_the_budget_leaves_the_others_as_they_were():
         order = data_order(task, recipe, 5, extra=1)
         assert torch.equal(order[:-1], data_order(task, recipe, 5))
         assert len(order) == steps + 1
+
+
+class Calling(nn.Module):
+    """Counts its calls in an attribute, which no one but itself can know, and bears a mark."""
+
+    def __init__(self, inner, mark):
+        super().__init__()
+        self.inner, self.mark, self.calls = inner, mark, 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("mode", ["vmap", "looped"])
+def test_an_observed_net_has_the_attributes_of_its_replica(mode):
+    """Also after another was dropped; and where each runs by itself, those of the present step."""
+    base = problem("none")
+    task = dataclasses.replace(base, build=lambda seed: Calling(base.build(seed), f"seed {seed}"))
+    seen = []
+    replicas = [Replica(rate, seed) for rate, seed in ((1e6, 0), (0.1, 1), (0.1, 2))]
+    recipe = dataclasses.replace(RECIPE, divergence_factor=2.0)
+    Trainer(task, recipe, mode=mode).train(replicas, observe=seen.append, observe_at=range(1, 13, 3))
+    assert {o.replica.seed for o in seen if o.step > 4} == {1, 2}
+    assert {(o.replica.seed, o.module.mark) for o in seen} >= {(1, "seed 1"), (2, "seed 2")}
+    assert all(o.module.mark == f"seed {o.replica.seed}" for o in seen)
+    calls = [o.module.calls for o in seen if o.replica.seed == 2]
+    assert calls == sorted(calls)
+    assert (len(set(calls)) == len(calls)) == (mode == "looped")

@@ -38,7 +38,7 @@ def problem(norm="batch", dtype=torch.float64, depth=4, wrap=lambda model: model
 
 def alone(task, replica, recipe):
     """Train by the book: torch's own optimizer on an ordinary module."""
-    model = task.build(replica.seed)
+    model = task.build(replica.seed).train()
     rate = replica.learning_rate
     optimizer = {
         "sgd": lambda p: torch.optim.SGD(p, lr=rate),
@@ -279,3 +279,36 @@ def test_bad_requests_name_the_value():
     with pytest.raises(UsageError, match="unknown optimizer 'sgdd'; did you mean 'sgd'"):
         train(problem(), [Replica(0.1, 0)], Recipe(optimizer="sgdd", batch_size=64))
     assert train(problem(), [], Recipe()) == []
+
+
+class Frozen(nn.Module):
+    """Keeps its norms in evaluation mode, whatever it is told."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def train(self, mode=True):
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm1d):
+                module.eval()
+        return self
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+def asleep(model):
+    """Build a net with one norm in evaluation mode, as whoever built it forgot it."""
+    model.hidden[1].norm.eval()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("wrap", "mode"), [(asleep, "lifted"), (asleep, "vmap"), (asleep, "looped"), (Frozen, "vmap"), (Frozen, "looped")]
+)
+def test_training_mode_is_what_the_model_makes_of_train(wrap, mode):
+    task, recipe = problem(wrap=wrap), Recipe(steps=6, batch_size=64, check_every=2)
+    (found,) = Trainer(task, recipe, mode=mode).train([Replica(0.05, 3)], KEEP_ALL)
+    assert found.losses == pytest.approx(alone(task, Replica(0.05, 3), recipe), rel=1e-9)
