@@ -205,7 +205,7 @@ def test_the_evidence_of_several_runs_is_judged_together(command, judged):
         (["--repeat", "2", "--report"], "--report is about one run"),
         (["--tier", "standrad"], "did you mean 'standard'"),
         (["--profile", "standrad"], "did you mean 'standard'"),
-        ([CHEAP, "--tier", "full"], "rests on tier full"),
+        ([CHEAP, "--tier", "full"], "is of tier full"),
         (["--first-seed", "-1"], "first_seed=-1"),
         (["--run", "gone", "--fresh-seeds"], "--fresh-seeds says how to measure"),
         (["--run", "gone", "--repeat", "2"], "--repeat says how to measure"),
