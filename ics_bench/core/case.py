@@ -54,7 +54,8 @@ class Case(Mapping[str, Scalar]):
 
     def matches(self, **values: Scalar) -> bool:
         """Whether every given key is present with the given value."""
-        return all(key in self and self[key] == value for key, value in values.items())
+        own = dict(self.items_)
+        return all(key in own and own[key] == value for key, value in values.items())
 
     def integer(self, key: str) -> int:
         """Return the value of ``key``, which must be an integer."""
