@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, any_order
+from ics_bench.kernels.provider import Chains, Kernel, Provider, Recorder, Tensors, any_order, recording
 from ics_bench.kernels.spec import Problem
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Differentiable(Provider):
 
     module: ClassVar[str]
     remedy: ClassVar[str]
+    trains: ClassVar[bool] = True
     devices: ClassVar[frozenset[str]] = frozenset({"cuda"})
     layouts: ClassVar[frozenset[str]] = frozenset({"contiguous"})
 
@@ -74,6 +75,10 @@ class Differentiable(Provider):
         wanted = [tensor.requires_grad_() for tensor in (x, weight, bias)[: len(problem.outputs)]]
         y = function(x, weight, bias)
         return lambda: torch.autograd.grad(y, wanted, tensors.dy, retain_graph=True)
+
+    def recorder(self, problem: Problem, tensors: Tensors) -> Recorder:
+        """Record the library's function."""
+        return recording(problem, tensors, self.function(problem, tensors))
 
 
 def _is_installed(module: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from ics_bench.core import UsageError
@@ -56,6 +56,22 @@ class Tensors:
         return Tensors(*(getattr(self, field.name).clone() for field in fields(self)))
 
 
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """A forward pass as a training step does it.
+
+    Parameters
+    ----------
+    forward : callable
+        Does it once, recorded by autograd, and returns whatever holds the graph.
+    parameters : tuple of Tensor
+        What exists whether or not there is a backward pass: parameters and running statistics.
+    """
+
+    forward: Callable[[], object]
+    parameters: tuple[torch.Tensor, ...]
+
+
 def any_order(problem: Problem) -> Chains:
     """Bound the chains of a kernel whose sums are not known: no order of n additions, or Welford updates, exceeds n."""
     per_set = problem.elements // max(1, problem.reduction_sets)
@@ -77,6 +93,8 @@ class Provider(ABC):
     capturable : bool
         Whether a kernel may be captured in a CUDA graph: it allocates, if at all, from torch's memory alone,
         and waits for nothing. Otherwise each launch is timed by events, launch overhead included.
+    trains : bool
+        Whether it offers `recorder`.
     """
 
     summary: ClassVar[str]
@@ -86,6 +104,7 @@ class Provider(ABC):
     layouts: ClassVar[frozenset[str]] = frozenset({"contiguous", "channels_last"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
     capturable: ClassVar[bool] = True
+    trains: ClassVar[bool] = False
 
     def takes(self, norm: str) -> bool:
         """Whether the provider has this norm at all; where it has not, there is no case to skip."""
@@ -120,6 +139,19 @@ class Provider(ABC):
         What the closure returns is kept until the same tensors come round again, so outputs that the
         library allocates itself land in memory that is as cold as a preallocated buffer.
         """
+
+    def recorder(self, problem: Problem, tensors: Tensors) -> Recorder | None:
+        """Return the forward pass that autograd records, for counting what it keeps, or ``None`` without autograd."""
+        del problem, tensors
+        return None
+
+
+def recording(problem: Problem, tensors: Tensors, forward: Callable[..., object]) -> Recorder:
+    """Record a function of x, weight and bias, each of which gets a gradient where the problem has one."""
+    inputs = (tensors.x, tensors.weight, tensors.bias)
+    wanted = len(replace(problem, direction="backward").outputs)
+    x, weight, bias = (tensor.detach().requires_grad_(place < wanted) for place, tensor in enumerate(inputs))
+    return Recorder(lambda: forward(x, weight, bias), (weight, bias, tensors.running_mean, tensors.running_var))
 
 
 def load_provider(name: str) -> Provider:

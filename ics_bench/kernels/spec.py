@@ -188,6 +188,20 @@ def floor_bytes(problem: Problem) -> int:
     return 3 * problem.tensor_bytes + one_parameter + statistics + parameters * one_parameter
 
 
+def kept_floor_bytes(problem: Problem) -> int:
+    """Fewest bytes that a forward pass keeps for the backward pass that `floor_bytes` counts, parameters left out.
+
+    That is what the backward pass reads besides dy and γ: Sb of x, and the mean and 1/σ of each reduction set,
+    8R in float32 (4R for RMS norm). Batch norm in evaluation keeps nothing: its dx is γ·dy/σ, and σ a buffer.
+    Whoever rounds the statistics to x's type keeps a little less, and whoever takes them again, none.
+    """
+    if problem.norm == "batch" and not problem.training:
+        return 0
+    if not problem.known:
+        return problem.tensor_bytes
+    return problem.tensor_bytes + (4 if problem.norm == "rms" else 8) * problem.reduction_sets
+
+
 def roof_bytes(problem: Problem, on_chip_bytes: int) -> int:
     """Bytes under the roof that applies to the shape: ideal, or streaming.
 

@@ -15,6 +15,7 @@ from ics_bench.core.environment import last_level_cache_bytes
 from ics_bench.kernels.clock import Call, interleave, overhead_seconds
 from ics_bench.kernels.gpu_state import GpuState
 from ics_bench.kernels.inputs import draw
+from ics_bench.kernels.kept import saved_storages
 from ics_bench.kernels.provider import Provider, Tensors
 from ics_bench.kernels.rotation import MEBIBYTE, plan_sets
 from ics_bench.kernels.spec import DTYPE_BYTES, Problem, floor_bytes
@@ -56,14 +57,7 @@ class Throughput:
 def saved_bytes(provider: Provider, problem: Problem, tensors: Tensors) -> int:
     """Bytes that a kernel holds besides its inputs and outputs: what autograd saved for a backward pass."""
     own = {tensor.untyped_storage().data_ptr() for tensor in (tensors.x, tensors.dy)}
-    saved: dict[int, int] = {}
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with saved_storages() as saved:
         kernel = provider.prepare(problem, tensors)
     total = sum(size for address, size in saved.items() if address not in own)
     del kernel  # alive until here, so that no address was given out twice

@@ -21,6 +21,7 @@ from ics_bench.kernels.spec import (
     Layout,
     Problem,
     floor_bytes,
+    kept_floor_bytes,
     parse_shape,
     roof_bytes,
 )
@@ -28,10 +29,14 @@ from ics_bench.subjects import NORMS
 from ics_bench.workloads._kernel_machine import GIGA, GPU_METRICS, free_bytes, of_the_gpu, on_chip_bytes
 
 if TYPE_CHECKING:
+    from ics_bench.kernels.provider import Provider
     from ics_bench.kernels.throughput import Throughput
 
 SHARES = ("copy_share", "bus_share", "roof_share", "vendor_share")
 """Metrics that compare with the memory's speed."""
+
+KEPT = ("kept_bytes", "kept_over_floor")
+"""Metrics of a forward pass that autograd records."""
 
 COPY_TRANSFERS, ALLOCATING_COPY_TRANSFERS = 2, 3
 """Bytes that a copy moves for each byte copied: read and write; or also a read before the write."""
@@ -66,6 +71,10 @@ class KernelThroughput(Workload):
       private cache, or the registers and shared memory of a GPU's cooperating blocks
       (`ics_bench.kernels.spec.roof_bytes`).
     - *vendor_share*: bandwidth over the datasheet's, on a GPU whose datasheet is known.
+    - *kept_bytes*: what a forward pass that autograd records keeps for its backward pass, each storage
+      once, without parameters and running statistics (`ics_bench.kernels.kept`). *kept_over_floor* is
+      that over the fewest (`ics_bench.kernels.spec.kept_floor_bytes`): x and its statistics. Only of
+      forward cases, and of providers that autograd knows.
 
     Parameters and statistics are float32. Buffers rotate through up to four times the last-level
     cache; ``memory_mib`` caps that, and a working set that is too small is said to be so. One that
@@ -90,6 +99,8 @@ class KernelThroughput(Workload):
         Metric("bus_share", "1", "higher", "timing", "bandwidth over bus_bandwidth", headline=False),
         Metric("roof_share", "1", "higher", "timing", "copy_share under the shape's own roof", headline=False),
         Metric("vendor_share", "1", "higher", "timing", "bandwidth over the datasheet's", headline=False),
+        Metric("kept_bytes", "B", "lower", "exact", "kept by the forward pass for the backward pass", headline=False),
+        Metric("kept_over_floor", "1", "lower", "exact", "kept_bytes over the fewest", headline=False),
         Metric("gpu_clock", "MHz", "neutral", "timing", "of the multiprocessors, at work", headline=False),
         Metric("gpu_memory_clock", "MHz", "neutral", "timing", "of the memory, at work", headline=False),
         Metric("gpu_power", "W", "neutral", "timing", "drawn at work", headline=False),
@@ -182,12 +193,16 @@ class KernelThroughput(Workload):
     def applies(self, metric: str, case: Case) -> bool:
         """Only norms with a reference have an error, and only working sets beyond the cache have shares.
 
+        Only forward passes keep anything, where autograd records them, and not with constant statistics.
+
         What a GPU alone has is not expected of a case, which does not name its device.
         """
         if metric in GPU_METRICS:
             return False
         if metric == "error_over_bound":
             return case["norm"] in KERNEL_NORMS
+        if metric in KEPT:
+            return _keeps(case)
         if metric in SHARES:
             # One group: how many there are, which torch would have to tell, hardly changes the bytes.
             set_bytes = 2 * floor_bytes(_problem(case, groups=1))
@@ -237,6 +252,16 @@ class KernelThroughput(Workload):
         timing_seed = self.seed_for(case, seeds[0], "timing")
         timed = measure_throughput(provider, problem, timing_seed, device, case.integer("memory_mib") * MEBIBYTE)
         yield from self._timings(case, problem, timed, (*warnings, *timed.warnings), device)
+        if _keeps(case):
+            yield from self._kept(case, problem, provider, timing_seed, device)
+
+    def _kept(self, case: Case, problem: Problem, provider: Provider, seed: int, device: str) -> Iterator[Measurement]:
+        from ics_bench.kernels.inputs import draw
+        from ics_bench.kernels.kept import kept_bytes
+
+        kept = kept_bytes(provider, problem, draw(problem, "normal", seed, device))
+        yield self.measurement(case, None, "kept_bytes", kept)
+        yield self.measurement(case, None, "kept_over_floor", kept / kept_floor_bytes(problem))
 
     def _timings(
         self, case: Case, problem: Problem, timed: Throughput, warnings: Sequence[str], device: str
@@ -267,6 +292,11 @@ class KernelThroughput(Workload):
             if timed.in_cache and name in SHARES:
                 continue
             yield self.measurement(case, None, name, value, curves.get(name), warnings)
+
+
+def _keeps(case: Case) -> bool:
+    """Whether a case is a forward pass of a provider that autograd knows, with statistics of its own."""
+    return case["direction"] == "forward" and case["mode"] != "eval" and load_provider(case.text("provider")).trains
 
 
 def _problem(case: Case, groups: int | None = None) -> Problem:

@@ -12,6 +12,7 @@ import torch
 from ics_bench.kernels import PROVIDERS
 from ics_bench.kernels.check import check
 from ics_bench.kernels.differentiable import Differentiable
+from ics_bench.kernels.functional import functional_norm
 from ics_bench.kernels.provider import Kernel, Provider, Tensors, load_provider
 from ics_bench.kernels.providers.cupy_arrays import CupyArrays
 from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, Problem
@@ -101,9 +102,7 @@ class PlainTorch(Differentiable):
     devices = frozenset({"cpu"})
 
     def function(self, problem: Problem, tensors: Tensors):
-        from ics_bench.kernels.providers.torch_compile import _norm
-
-        norm = _norm(problem)
+        norm = functional_norm(problem)
         return lambda x, weight, bias: norm(x, weight, bias, tensors.running_mean, tensors.running_var)
 
 

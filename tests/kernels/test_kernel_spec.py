@@ -3,7 +3,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ics_bench.core import UsageError
-from ics_bench.kernels.spec import GROUP_NORMS, KERNEL_NORMS, Problem, floor_bytes, parse_shape, roof_bytes, view
+from ics_bench.kernels.spec import (
+    GROUP_NORMS,
+    KERNEL_NORMS,
+    Problem,
+    floor_bytes,
+    kept_floor_bytes,
+    parse_shape,
+    roof_bytes,
+    view,
+)
 
 ROWS, MAPS = (4, 8), (2, 8, 3, 3)
 
@@ -29,6 +38,21 @@ BY_HAND = [
 @pytest.mark.parametrize(("problem", "expected"), BY_HAND)
 def test_floors_agree_with_a_count_by_hand(problem: Problem, expected: int) -> None:
     assert floor_bytes(problem) == expected
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (Problem("layer", "forward", ROWS, "bfloat16"), 64 + 8 * 4),
+        (Problem("rms", "backward", ROWS), 128 + 4 * 4),
+        (Problem("group", "forward", MAPS, groups=2), 576 + 8 * 4),
+        (Problem("batch", "forward", MAPS), 576 + 8 * 8),
+        (Problem("batch", "forward", MAPS, training=False), 0),
+        (Problem("mine:Norm", "forward", MAPS), 576),
+    ],
+)
+def test_the_fewest_bytes_to_keep_agree_with_a_count_by_hand(problem: Problem, expected: int) -> None:
+    assert kept_floor_bytes(problem) == expected
 
 
 def test_a_reduction_set_that_does_not_fit_is_read_twice() -> None:

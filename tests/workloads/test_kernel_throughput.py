@@ -10,7 +10,7 @@ from ics_bench.core import Case, UsageError
 from ics_bench.core.workload import PROFILES
 from ics_bench.kernels.spec import KERNEL_NORMS, Problem, floor_bytes, parse_shape
 from ics_bench.workloads._kernel_machine import GPU_METRICS
-from ics_bench.workloads.kernel_throughput import SHARES, WORKLOAD
+from ics_bench.workloads.kernel_throughput import KEPT, SHARES, WORKLOAD
 
 ON_CPU = {metric.name for metric in WORKLOAD.metrics} - set(GPU_METRICS)
 
@@ -104,7 +104,7 @@ def test_a_correct_kernel_is_scored_in_every_metric_and_the_scores_agree(set_cac
     set_cache("256K")
     case = _only(norm="layer", direction="backward", mode="train", shape="48x64", memory_mib=2)
     found = _measure(case)
-    assert set(found) == ON_CPU
+    assert set(found) == ON_CPU - set(KEPT)  # a backward pass keeps nothing
     value = {name: measurement.value for name, measurement in found.items()}
     floor = floor_bytes(Problem("layer", "backward", (48, 64)))
     assert math.isclose(value["bandwidth"] * 1e9 * value["time"], floor)
@@ -144,7 +144,7 @@ def test_every_metric_that_applies_is_measured(set_cache, cache: str, norm: str,
 def test_a_small_working_set_is_said_to_be_one_wherever_its_numbers_go(set_cache) -> None:
     set_cache("512K")
     found = _measure(_only(norm="rms", direction="forward", shape="16x64", memory_mib=1))
-    timed = [m for name, m in found.items() if name != "error_over_bound"]
+    timed = [m for name, m in found.items() if name not in ("error_over_bound", *KEPT)]
     assert all(any("working set" in warning for warning in m.warnings) for m in timed)
     assert not any("working set" in warning for warning in found["error_over_bound"].warnings)
 
@@ -183,11 +183,31 @@ def test_a_norm_of_your_own_is_timed_unchecked_and_says_so(
     assert case["provider"] == "module"
     assert not WORKLOAD.applies("error_over_bound", case)
     found = _measure(case)
-    assert set(found) == ON_CPU - {"error_over_bound"}
-    assert all(any(norm in warning for warning in m.warnings) for m in found.values())
+    kept = set(KEPT) if direction == "forward" else set()
+    assert set(found) == ON_CPU - {"error_over_bound"} - (set(KEPT) - kept)
+    assert all(any(norm in warning for warning in m.warnings) for name, m in found.items() if name not in kept)
+    if kept:
+        assert found["kept_bytes"].value == math.prod(parse_shape(shape)) * 4  # tanh's result serves both gradients
     transfers = 2 if direction == "forward" else 3
     moved = transfers * math.prod(parse_shape(shape)) * 4
     assert math.isclose(found["bandwidth"].value * 1e9 * found["time"].value, moved)
+
+
+def test_what_a_forward_pass_keeps_is_set_against_the_fewest_bytes() -> None:
+    layer = _measure(_only(norm="layer", direction="forward", shape="16x64", memory_mib=1))
+    assert layer["kept_bytes"].value == 4 * (16 * 64 + 2 * 16)
+    assert layer["kept_over_floor"].value == 1.0
+    assert layer["kept_bytes"].warnings == ()  # it is no timing
+    rms = _measure(_only(norm="rms", direction="forward", shape="16x64", memory_mib=1))
+    assert rms["kept_over_floor"].value > 1.5  # composed of other operators on the processor
+
+
+def test_constant_statistics_and_providers_without_autograd_keep_nothing(plug_ins: str) -> None:
+    constant = _only(norm="batch", direction="forward", mode="eval", shape="4x8", memory_mib=1)
+    unrecorded = _only(norm="layer", shape="16x64", provider=f"{plug_ins}:Whole", direction="forward", memory_mib=1)
+    for case in (constant, unrecorded):
+        assert not any(WORKLOAD.applies(name, case) for name in KEPT)
+        assert not set(KEPT) & set(_measure(case))
 
 
 def test_a_norm_of_your_own_is_skipped_on_shapes_that_it_does_not_take(plug_ins: str) -> None:

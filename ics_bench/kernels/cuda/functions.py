@@ -34,12 +34,12 @@ def group_norm(
     x: torch.Tensor, num_groups: int, weight: Optional = None, bias: Optional = None, eps: float = 1e-5
 ) -> torch.Tensor:
     """Normalize groups of channels of each sample of ``(B, C, *)`` (Wu & He 2018)."""
-    return _apply(_problem("group", x, groups=num_groups, eps=eps), x, weight, bias)
+    return record(_problem("group", x, groups=num_groups, eps=eps), x, weight, bias)
 
 
 def instance_norm(x: torch.Tensor, weight: Optional = None, bias: Optional = None, eps: float = 1e-5) -> torch.Tensor:
     """Normalize each channel of each sample of ``(B, C, *)`` (Ulyanov et al. 2016)."""
-    return _apply(_problem("instance", x, eps=eps), x, weight, bias)
+    return record(_problem("instance", x, eps=eps), x, weight, bias)
 
 
 def batch_norm(
@@ -60,7 +60,7 @@ def batch_norm(
     if not training and any(t is not None and t.requires_grad for t in (weight, bias)) and torch.is_grad_enabled():
         raise UsageError("batch norm with running statistics has no gradients of weight and bias; detach them")
     problem = _problem("batch", x, training=training, momentum=momentum, eps=eps)
-    return _apply(problem, x, weight, bias, running_mean, running_var)
+    return record(problem, x, weight, bias, running_mean, running_var)
 
 
 def forward(
@@ -137,6 +137,21 @@ class Norm(torch.autograd.Function):
         return None, *(one if want else None for one, want in zip(found, wanted, strict=True)), None, None
 
 
+def record(
+    problem: Problem,
+    x: torch.Tensor,
+    weight: Optional,
+    bias: Optional,
+    running_mean: Optional = None,
+    running_var: Optional = None,
+) -> torch.Tensor:
+    """Compute y so that autograd can differentiate it: what the functions above do for a `Problem`."""
+    weight, bias = (None if parameter is None else parameter.float() for parameter in (weight, bias))
+    arguments = (problem, laid_out(x, problem.layout), weight, bias, running_mean, running_var)
+    y: torch.Tensor = Norm.apply(*arguments)  # type: ignore[no-untyped-call]
+    return y
+
+
 def layout_of(x: torch.Tensor) -> Layout:
     """Name the layout in which a tensor is to be read."""
     if x.dim() in CHANNELS_LAST_RANKS and not x.is_contiguous():
@@ -169,18 +184,4 @@ def _rows(norm: str, x: torch.Tensor, weight: Optional, bias: Optional, eps: flo
     if x.dim() == 0:
         raise UsageError(f"{norm} norm takes tensors (*, N); this one has no dimension")
     rows = x.reshape(-1, x.shape[-1])
-    return _apply(_problem(norm, rows, eps=eps), rows, weight, bias).view(x.shape)
-
-
-def _apply(
-    problem: Problem,
-    x: torch.Tensor,
-    weight: Optional,
-    bias: Optional,
-    running_mean: Optional = None,
-    running_var: Optional = None,
-) -> torch.Tensor:
-    weight, bias = (None if parameter is None else parameter.float() for parameter in (weight, bias))
-    arguments = (problem, laid_out(x, problem.layout), weight, bias, running_mean, running_var)
-    y: torch.Tensor = Norm.apply(*arguments)  # type: ignore[no-untyped-call]
-    return y
+    return record(_problem(norm, rows, eps=eps), rows, weight, bias).view(x.shape)

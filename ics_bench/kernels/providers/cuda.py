@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ics_bench.core import UsageError
-from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors
+from ics_bench.kernels.provider import Chains, Kernel, Provider, Recorder, Tensors, recording
 from ics_bench.kernels.spec import Problem
 
 
@@ -15,6 +17,7 @@ class Cuda(Provider):
 
     summary = "our CUDA C++ through CuPy"
     devices = frozenset({"cuda"})
+    trains = True
 
     def why_not(self, problem: Problem, device: str) -> str | None:
         """Add what the kernels decline: sets beyond their counters."""
@@ -47,6 +50,13 @@ class Cuda(Provider):
         from ics_bench.kernels.cuda.operation import prepare
 
         return prepare(problem, tensors, engine_of(tensors.x.device))
+
+    def recorder(self, problem: Problem, tensors: Tensors) -> Recorder:
+        """Record the function that a user calls."""
+        from ics_bench.kernels.cuda.functions import record
+
+        problem, running = replace(problem, direction="forward"), (tensors.running_mean, tensors.running_var)
+        return recording(problem, tensors, lambda x, weight, bias: record(problem, x, weight, bias, *running))
 
 
 PROVIDER = Cuda()

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ics_bench.core import UsageError
-from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors
+from ics_bench.kernels.provider import Chains, Kernel, Provider, Recorder, Tensors
 from ics_bench.kernels.spec import KERNEL_NORMS, Problem
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Module(Provider):
     summary = "any nn.Module, with autograd backward"
     norms = frozenset({"any norm without a reference"})
     devices = frozenset({"cpu", "cuda"})
+    trains = True
 
     def takes(self, norm: str) -> bool:
         """Whether the norm is one that the other providers know nothing of."""
@@ -80,6 +81,12 @@ class Module(Provider):
         wanted = (x, *(parameter for parameter in layer.parameters() if parameter.requires_grad))
         y = layer(x)
         return lambda: torch.autograd.grad(y, wanted, tensors.dy, retain_graph=True, allow_unused=True)
+
+    def recorder(self, problem: Problem, tensors: Tensors) -> Recorder:
+        """Record the layer, whose parameters and buffers are its own."""
+        layer = _build(problem, problem.num_features).to(tensors.x.device)
+        x = tensors.x.detach().requires_grad_()
+        return Recorder(lambda: layer(x), (*layer.parameters(), *layer.buffers()))
 
 
 def _dtype(problem: Problem) -> torch.dtype:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ics_bench.kernels.differentiable import Differentiable
+from ics_bench.kernels.functional import functional_norm
 from ics_bench.kernels.provider import Kernel, Tensors
 from ics_bench.kernels.spec import Problem
 
@@ -49,32 +50,8 @@ def _compiled(problem: Problem) -> Callable[..., torch.Tensor]:
     import torch
 
     torch.compiler.reset()
-    compiled: Callable[..., torch.Tensor] = torch.compile(_norm(problem), fullgraph=True, dynamic=False)
+    compiled: Callable[..., torch.Tensor] = torch.compile(functional_norm(problem), fullgraph=True, dynamic=False)
     return compiled
-
-
-def _norm(problem: Problem) -> Callable[..., torch.Tensor]:
-    from torch.nn import functional
-
-    size, eps, groups = [problem.num_features], problem.eps, problem.num_groups
-    training, momentum = problem.training, problem.momentum
-
-    def layer(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
-        return functional.layer_norm(x, size, weight, bias, eps)
-
-    def rms(x: torch.Tensor, weight: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
-        return functional.rms_norm(x, size, weight, eps)
-
-    def group(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
-        return functional.group_norm(x, groups, weight, bias, eps)
-
-    def batch(
-        x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor
-    ) -> torch.Tensor:
-        return functional.batch_norm(x, mean, variance, weight, bias, training, momentum, eps)
-
-    norms: dict[str, Callable[..., torch.Tensor]] = {"layer": layer, "rms": rms, "batch": batch}
-    return norms.get(problem.norm, group)
 
 
 PROVIDER = TorchCompile()

@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, any_order
+from ics_bench.kernels.functional import functional_norm
+from ics_bench.kernels.provider import Chains, Kernel, Provider, Recorder, Tensors, any_order, recording
 from ics_bench.kernels.spec import ROW_NORMS, Problem
 
 WELFORD_CHUNK = 16
@@ -124,6 +125,7 @@ class TorchEager(Provider):
 
     summary = "PyTorch's operators, called directly"
     devices = frozenset({"cpu", "cuda"})
+    trains = True
 
     def chains(self, problem: Problem, device: str) -> Chains:
         """Count the additions in ATen's CPU loops; elsewhere, no order of n additions exceeds n."""
@@ -134,6 +136,13 @@ class TorchEager(Provider):
     def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
         """Return the operator's closure; see the functions above for which one."""
         return _BUILDERS[problem.norm, problem.direction](problem, tensors)
+
+    def recorder(self, problem: Problem, tensors: Tensors) -> Recorder:
+        """Record `torch.nn.functional`, which calls the same operators."""
+        if problem.norm == "rms":
+            _rms_forward(problem, tensors)  # its warning is said once a process
+        norm, running = functional_norm(problem), (tensors.running_mean, tensors.running_var)
+        return recording(problem, tensors, lambda *inputs: norm(*inputs, *running))
 
 
 def _lanes() -> int:
