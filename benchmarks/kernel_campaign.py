@@ -24,7 +24,7 @@ from ics_bench.kernels import PROVIDERS
 from ics_bench.kernels.clock import overhead_seconds
 from ics_bench.kernels.provider import Provider, load_provider
 from ics_bench.kernels.scores import HEADINGS, Score, score, table
-from ics_bench.kernels.shapes import small_table, whole_table
+from ics_bench.kernels.shapes import small_table, variants, whole_table
 from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, ROW_NORMS, Problem, floor_bytes
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def checked_problems() -> Iterator[Problem]:
                             yield problem
                         if norm == "batch":
                             yield replace(problem, training=False)
+                        yield from variants(problem)
 
 
 def name_of(problem: Problem) -> str:
@@ -66,7 +67,7 @@ def name_of(problem: Problem) -> str:
     shape = "x".join(map(str, problem.shape))
     parts = [problem.norm, problem.direction, problem.dtype, shape]
     parts += ["channels_last"] if problem.layout != "contiguous" else []
-    return " ".join([*parts, *(["eval"] if not problem.training else [])])
+    return " ".join([*parts, *(["eval"] if not problem.training else []), *problem.options])
 
 
 def check_ours(device: str, only: re.Pattern[str]) -> list[dict[str, Any]]:
@@ -127,6 +128,7 @@ class Race:
         from ics_bench.kernels.check import check
 
         kind = (name, problem.norm, problem.direction, problem.dtype, problem.layout, problem.training)
+        kind += problem.options
         verdict = check(provider, problem, SEED, self.device, CHECKED_ELEMENTS, adversarial=kind not in self.seen)
         if verdict.correct:
             self.seen.add(kind)

@@ -39,15 +39,21 @@ where ρ|x̂| ≤ X. With D = γ(2k_moments + k_sums):
 
 The form c₁·dy + c₂·x + c₃ that fused kernels use is covered: |c₂x| = r·r|x||m₂| ≤ r·X|m₂|.
 
+Zero-centred γ. The kernel forms fl(1 + γ) = (1 + γ)(1 + δ), |δ| ≤ ε. With 1 + γ for γ in the above, y errs by a further
+ε|1 + γ||x̂| ≤ ε|1 + γ|X, and dx, which is linear in g, by ε·r·[|g| + mean|g| + |x̂|·mean|g·x̂|], each no more than the
+bracket's own term: one more rounding in k_moments covers both. dγ does not depend on γ.
+
 Running statistics. G·A and G·σ(σ + Q) + (G·A)², scaled by momentum, plus the update's own roundings.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ics_bench.kernels.provider import Chains
-from ics_bench.kernels.reference import Array, Inputs, Statistics, evaluate, statistics
+from ics_bench.kernels.reference import Array, Inputs, Statistics, evaluate, scale_of, statistics
 from ics_bench.kernels.spec import Problem, View, view
 
 EPSILON = 2.0**-24
@@ -115,6 +121,8 @@ def error_bounds(problem: Problem, inputs: Inputs, chains: Chains) -> dict[str, 
     """
     seen = view(problem)
     taken = statistics(problem, inputs)
+    if problem.zero_centered:
+        chains = replace(chains, moments=chains.moments + 1)
     rho = _amplification(problem, taken)
     if rho.size and gamma(chains.moments) * rho.max() > 0.5:
         raise UnboundedError("the mean exceeds the deviation by too much for float32 to bound the error")
@@ -136,7 +144,7 @@ def _forward(
     problem: Problem, inputs: Inputs, taken: Statistics, scale: Array, chains: Chains, seen: View
 ) -> dict[str, Array]:
     g = gamma(chains.moments)
-    y = np.abs(inputs.weight.reshape(seen.parameters)) * scale
+    y = np.abs(scale_of(problem, inputs).reshape(seen.parameters)) * scale
     if problem.norm != "rms":
         y = y + np.abs(inputs.bias.reshape(seen.parameters))
     bounds = {"y": (g * y).reshape(problem.shape)}
@@ -157,12 +165,13 @@ def _backward(
     problem: Problem, inputs: Inputs, taken: Statistics, rho: Array, scale: Array, chains: Chains, seen: View
 ) -> dict[str, Array]:
     dy = np.abs(inputs.dy.reshape(seen.shape))
-    g = np.abs(inputs.weight.reshape(seen.parameters)) * dy
+    gain = scale_of(problem, inputs).reshape(seen.parameters)
+    g = np.abs(gain) * dy
     inner = rho * g
     d = gamma(2 * chains.moments + chains.sums)
     if problem.training or problem.norm != "batch":
         normalized = (inputs.x.reshape(seen.shape) - taken.mean) * taken.rstd
-        signed = inputs.weight.reshape(seen.parameters) * inputs.dy.reshape(seen.shape)
+        signed = gain * inputs.dy.reshape(seen.shape)
         product = np.abs((signed * normalized).mean(axis=seen.reduced, keepdims=True))
         product_scale = (g * scale).mean(axis=seen.reduced, keepdims=True)
         inner = inner + scale * product + (np.abs(normalized) + d * scale) * product_scale

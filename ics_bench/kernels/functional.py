@@ -17,12 +17,16 @@ def functional_norm(problem: Problem) -> Callable[..., torch.Tensor]:
 
     size, eps, groups = [problem.num_features], problem.eps, problem.num_groups
     training, momentum = problem.training, problem.momentum
+    offset = problem.weight_offset
+
+    def scale(weight: torch.Tensor) -> torch.Tensor:
+        return offset + weight if offset else weight
 
     def layer(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
-        return functional.layer_norm(x, size, weight, bias, eps)
+        return functional.layer_norm(x, size, scale(weight), bias, eps)
 
     def rms(x: torch.Tensor, weight: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
-        return functional.rms_norm(x, size, weight, eps)
+        return functional.rms_norm(x, size, scale(weight), eps)
 
     def group(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
         return functional.group_norm(x, groups, weight, bias, eps)

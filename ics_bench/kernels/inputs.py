@@ -31,6 +31,7 @@ def draw(problem: Problem, kind: Kind, seed: int, device: str = "cpu") -> Tensor
     kind : {"normal", "offset", "constant", "small"}
         Standard normal x, with a dy that correlates with it, so that every term of dx matters; x far from
         zero, with a dy that does not average out; x constant within each reduction set; x below √eps.
+        The scale is about 1 in all, whether it is γ or 1 + γ.
     seed : int
         Everything is drawn from one generator seeded with it, the shape and the kind.
     device : str
@@ -58,7 +59,7 @@ def draw(problem: Problem, kind: Kind, seed: int, device: str = "cpu") -> Tensor
     return Tensors(
         x.to(dtype).contiguous(memory_format=layout),
         dy.to(dtype).contiguous(memory_format=layout),
-        1.0 + normal(features),
+        1.0 - problem.weight_offset + normal(features),
         normal(features),
         running_mean,
         running_var,

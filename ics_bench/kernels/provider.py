@@ -90,6 +90,8 @@ class Provider(ABC):
         One line.
     norms, directions, dtypes, layouts, devices : frozenset of str
         What it offers.
+    options : frozenset of str
+        Which of the problem's `OPTIONS` it has.
     capturable : bool
         Whether a kernel may be captured in a CUDA graph: it allocates, if at all, from torch's memory alone,
         and waits for nothing. Otherwise each launch is timed by events, launch overhead included.
@@ -103,6 +105,7 @@ class Provider(ABC):
     dtypes: ClassVar[frozenset[str]] = frozenset(DTYPE_BYTES)
     layouts: ClassVar[frozenset[str]] = frozenset({"contiguous", "channels_last"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
+    options: ClassVar[frozenset[str]] = frozenset()
     capturable: ClassVar[bool] = True
     trains: ClassVar[bool] = False
 
@@ -121,6 +124,9 @@ class Provider(ABC):
         ):
             if offered is not None and value not in offered:
                 return f"{type(self).__name__} has no {thing} {value!r}; it has {', '.join(sorted(offered))}"
+        for option in problem.options:
+            if option not in self.options:
+                return f"{type(self).__name__} has no option {option!r} of {problem.norm} norm"
         if device == "cuda":
             import torch
 

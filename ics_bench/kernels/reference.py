@@ -48,6 +48,11 @@ class Statistics:
     root_mean_square: Array
 
 
+def scale_of(problem: Problem, inputs: Inputs) -> Array:
+    """Return what x̂ is multiplied with: γ, or 1 + γ where the problem says so. ``(num_features,)``."""
+    return inputs.weight + problem.weight_offset
+
+
 def statistics(problem: Problem, inputs: Inputs) -> Statistics:
     """Take the statistics in two passes, so that a large mean does not cancel."""
     seen = view(problem)
@@ -71,13 +76,13 @@ def forward(problem: Problem, inputs: Inputs) -> dict[str, Array]:
     """Return y = γ(x − μ)/√(σ² + eps) + β, and the running statistics after the call.
 
     Ioffe & Szegedy 2015, algorithm 1, with the means of Ba et al. 2016, Wu & He 2018 or Ulyanov et al.
-    2016; without μ and β for RMS norm (Zhang & Sennrich 2019, eq. 4). The running variance takes the
-    unbiased variance of the batch.
+    2016; without μ and β for RMS norm (Zhang & Sennrich 2019, eq. 4). Where γ is zero-centred, 1 + γ
+    takes its place. The running variance takes the unbiased variance of the batch.
     """
     seen = view(problem)
     taken = statistics(problem, inputs)
     normalized = (inputs.x.reshape(seen.shape) - taken.mean) * taken.rstd
-    y = inputs.weight.reshape(seen.parameters) * normalized
+    y = scale_of(problem, inputs).reshape(seen.parameters) * normalized
     if problem.norm != "rms":
         y = y + inputs.bias.reshape(seen.parameters)
     results = {"y": y.reshape(problem.shape)}
@@ -93,14 +98,14 @@ def forward(problem: Problem, inputs: Inputs) -> dict[str, Array]:
 def backward(problem: Problem, inputs: Inputs) -> dict[str, Array]:
     """Return dx, dγ = Σ dy·x̂ and dβ = Σ dy.
 
-    dx = (g − mean(g) − x̂·mean(g·x̂))/√(σ² + eps) with g = γ·dy (Ioffe & Szegedy 2015, section 3); without
+    dx = (g − mean(g) − x̂·mean(g·x̂))/√(σ² + eps) with g = γ·dy, or (1 + γ)·dy (Ioffe & Szegedy 2015, section 3); without
     mean(g) for RMS norm; g/√(σ² + eps) where the statistics are constants.
     """
     seen = view(problem)
     taken = statistics(problem, inputs)
     normalized = (inputs.x.reshape(seen.shape) - taken.mean) * taken.rstd
     dy = inputs.dy.reshape(seen.shape)
-    g = inputs.weight.reshape(seen.parameters) * dy
+    g = scale_of(problem, inputs).reshape(seen.parameters) * dy
     inner = g
     if problem.training or problem.norm != "batch":
         inner = g - normalized * (g * normalized).mean(axis=seen.reduced, keepdims=True)

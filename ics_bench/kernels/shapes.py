@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ics_bench.kernels.spec import CHANNELS_LAST_RANKS, Direction, Problem
+from ics_bench.kernels.spec import CHANNELS_LAST_RANKS, ROW_NORMS, Direction, Problem
 
 ROWS = (1, 128, 4096, 32768)
 COLUMNS = (128, 256, 1024, 4096, 5120, 8192, 16384, 65536, 131072)
@@ -22,6 +22,9 @@ CLIFFS: dict[str, tuple[tuple[int, ...], ...]] = {
 BATCH_MAPS = ((256, 64, 112, 112), (256, 128, 56, 56), (256, 512, 28, 28), (256, 1024, 14, 14), (256, 2048, 7, 7))
 GROUP_MAPS = ((2, 320, 64, 64), (8, 640, 32, 32), (32, 320, 64, 64), (32, 1280, 16, 16), (32, 2560, 8, 8))
 GROUPS = 32
+
+VARIANT_SHAPES = ((4096, 1024), (32768, 8192))
+"""Rows that are measured with every option, too."""
 
 SMALL: dict[str, tuple[tuple[int, ...], ...]] = {
     "layer": ((4096, 1024), (2048, 2041)),
@@ -51,6 +54,12 @@ def small_table(dtypes: Sequence[str] = ("float32", "bfloat16")) -> list[Problem
     return _take_turns([list(_problems(norm, several, dtypes)) for norm, several in SMALL.items()])
 
 
+def variants(problem: Problem) -> Iterator[Problem]:
+    """List the same problem with each of the options that its norm has."""
+    if problem.norm in ROW_NORMS:
+        yield replace(problem, zero_centered=True)
+
+
 def _take_turns(lists: Sequence[list[Problem]]) -> list[Problem]:
     turns = itertools.zip_longest(*lists)
     return [problem for turn in turns for problem in turn if problem is not None]
@@ -66,3 +75,5 @@ def _problems(norm: str, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str
             yield replace(problem, layout="channels_last")
         if norm == "batch":
             yield replace(problem, training=False)
+        if shape in VARIANT_SHAPES:
+            yield from variants(problem)

@@ -30,6 +30,10 @@ KERNEL_NORMS = (*ROW_NORMS, *GROUP_NORMS, "batch")
 """Norms with a reference to be checked against; any other is timed unchecked."""
 
 
+OPTIONS = ("zero_centered",)
+"""Fields of `Problem` that change what the norms of rows compute; a provider says which it has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One kernel call.
@@ -49,6 +53,9 @@ class Problem:
     eps, momentum : float
     layout : {"contiguous", "channels_last"}
         Order of x, dy and their like in memory: as in ``shape``, or with the channels last (``NHWC``).
+    zero_centered : bool
+        Whether the scale is 1 + γ, as in Gemma, and weight decay draws it to 1. For the row norms. The
+        gradients have the same formulas, with 1 + γ for γ.
     """
 
     norm: str
@@ -60,6 +67,7 @@ class Problem:
     eps: float = 1e-5
     momentum: float = 0.1
     layout: Layout = "contiguous"
+    zero_centered: bool = False
 
     def __post_init__(self) -> None:
         if len(self.shape) < 2:
@@ -70,11 +78,26 @@ class Problem:
             raise ValueError(f"{self.groups} groups do not divide {self.num_features} features")
         if self.layout != "contiguous" and len(self.shape) not in CHANNELS_LAST_RANKS:
             raise ValueError(f"shape {self.shape} has no layout {self.layout!r}: it takes 4 or 5 dimensions")
+        for option in self.options:
+            if self.norm not in ROW_NORMS:
+                raise ValueError(
+                    f"norm {self.norm!r} has no {option}: take one of {', '.join(ROW_NORMS)}, or leave it out"
+                )
 
     @property
     def known(self) -> bool:
         """Whether there is a reference for this norm."""
         return self.norm in KERNEL_NORMS
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the `OPTIONS` that are on."""
+        return tuple(option for option in OPTIONS if getattr(self, option))
+
+    @property
+    def weight_offset(self) -> float:
+        """What is added to γ to make the scale."""
+        return 1.0 if self.zero_centered else 0.0
 
     @property
     def elements(self) -> int:
@@ -171,7 +194,7 @@ def floor_bytes(problem: Problem) -> int:
     ============  ==================  ======================
 
     8R is the mean and 1/σ kept for the backward pass, in float32 (RMS norm keeps 1/σ alone); batch
-    norm in training also reads and writes its two running statistics.
+    norm in training also reads and writes its two running statistics. A scale of 1 + γ takes as many bytes as γ.
     """
     forward = problem.direction == "forward"
     if not problem.known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
@@ -37,6 +38,9 @@ SHARES = ("copy_share", "bus_share", "roof_share", "vendor_share")
 
 KEPT = ("kept_bytes", "kept_over_floor")
 """Metrics of a forward pass that autograd records."""
+
+VARIANTS: Mapping[str, tuple[str, ...]] = {"zero_centered": ("zero_centered",)}
+"""Modes of the norms of rows besides the plain one, with the fields of `Problem` that they turn on."""
 
 COPY_TRANSFERS, ALLOCATING_COPY_TRANSFERS = 2, 3
 """Bytes that a copy moves for each byte copied: read and write; or also a read before the write."""
@@ -122,7 +126,12 @@ class KernelThroughput(Workload):
             registry=NORMS,
         ),
         Axis("direction", "forward, or backward alone", ("forward", "backward"), choices=("forward", "backward")),
-        Axis("mode", "batch norm's statistics", quick=("train", "eval"), choices=("train", "eval")),
+        Axis(
+            "mode",
+            "batch norm's statistics, or a variant of a norm of rows",
+            quick=("train", "eval"),
+            choices=("train", "eval", *VARIANTS),
+        ),
         Axis(
             "dtype",
             "format of x, y and their gradients",
@@ -169,14 +178,24 @@ class KernelThroughput(Workload):
     }
 
     def extra_cases(self, profile: Profile) -> tuple[Case, ...]:
-        """Add one reduced precision and one other layout to the quick profile, so that they are exercised."""
-        if profile != "quick":
+        """Add a reduced precision and another layout to the quick profile, and variants of the rows to the full one."""
+        if profile == "standard":
             return ()
+        if profile == "full":
+            return tuple(self._variants())
         first = {axis.name: axis.quick[0] for axis in self.axes}
         return (
             Case.of({**first, "norm": "layer", "dtype": "bfloat16"}),
             Case.of({**first, "norm": "batch", "shape": "8x64x28x28", "layout": "channels_last"}),
         )
+
+    def _variants(self) -> Iterator[Case]:
+        first = {axis.name: axis.values("full")[0] for axis in self.axes}
+        for norm, direction, mode, provider in itertools.product(
+            ROW_NORMS, ("forward", "backward"), VARIANTS, ("torch_eager", "torch_compile", "cuda")
+        ):
+            point = {"norm": norm, "direction": direction, "mode": mode, "provider": provider}
+            yield Case.of({**first, **point, "dtype": "bfloat16", "shape": "32768x1024"})
 
     def includes(self, case: Case) -> bool:
         """Keep shapes that suit the norm, modes that differ, and providers that have it."""
@@ -185,6 +204,8 @@ class KernelThroughput(Workload):
         if case["layout"] != "contiguous" and (norm in ROW_NORMS or rank not in CHANNELS_LAST_RANKS):
             return False
         if (norm in ROW_NORMS and not rows) or (norm in GROUP_NORMS and rows):
+            return False
+        if case["mode"] in VARIANTS and norm not in ROW_NORMS:
             return False
         if case["mode"] == "eval" and norm in (*ROW_NORMS, *GROUP_NORMS):
             return False
@@ -308,7 +329,9 @@ def _problem(case: Case, groups: int | None = None) -> Problem:
 
         groups = group_count(shape[1]) if norm == "group" else 1
     layout: Layout = "contiguous" if case["layout"] == "contiguous" else "channels_last"
-    return Problem(norm, direction, shape, case.text("dtype"), case["mode"] == "train", groups, layout=layout)
+    mode, dtype = case.text("mode"), case.text("dtype")
+    options = dict.fromkeys(VARIANTS.get(mode, ()), True)
+    return Problem(norm, direction, shape, dtype, mode != "eval", groups, layout=layout, **options)
 
 
 WORKLOAD = KernelThroughput()

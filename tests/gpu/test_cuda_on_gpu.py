@@ -16,6 +16,7 @@ from ics_bench.kernels.cuda.source import source
 from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.provider import Kernel, Provider, Tensors, load_provider
 from ics_bench.kernels.providers.cuda import Cuda
+from ics_bench.kernels.shapes import variants
 from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, Problem
 
 CUDA = "cuda"
@@ -30,10 +31,11 @@ def test_every_norm_is_right_on_awkward_shapes_and_adversarial_inputs(norm: str,
     provider = load_provider("cuda")
     for shape in ROWS if norm in ("layer", "rms") else MAPS:
         for layout in ("contiguous", "channels_last") if len(shape) > 3 else ("contiguous",):
-            problem = Problem(norm, direction, shape, dtype, groups=2, layout=layout)
-            verdict = check(provider, problem, seed=1, device=CUDA)
-            assert verdict.correct, verdict.worst
-            assert not verdict.layout_lost
+            plain = Problem(norm, direction, shape, dtype, groups=2, layout=layout)
+            for problem in (plain, *variants(plain)):
+                verdict = check(provider, problem, seed=1, device=CUDA)
+                assert verdict.correct, verdict.worst
+                assert not verdict.layout_lost
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])

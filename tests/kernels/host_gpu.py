@@ -18,7 +18,7 @@ from ics_bench.kernels.cuda.operation import Buffers, Engine, prepare
 from ics_bench.kernels.cuda.plan import plan
 from ics_bench.kernels.cuda.source import FAMILIES, FOLDER, HEADER, instantiations
 from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors
-from ics_bench.kernels.spec import Problem
+from ics_bench.kernels.spec import OPTIONS, Problem
 
 SHIM = Path(__file__).parent / "host" / "shim.h"
 COMPILER = "g++"
@@ -162,6 +162,7 @@ class HostKernels(Provider):
     """Our kernels as a provider, on this machine's processor."""
 
     summary = "CUDA sources on the host"
+    options = frozenset(OPTIONS)
 
     def __init__(self, gpu: HostGpu) -> None:
         self.gpu = gpu

@@ -42,6 +42,25 @@ LAST_PARTIAL = ("part < parts;", "part + 1 < parts;")
 ROW_EPS = ("taken.m2[0] / columns + eps", "taken.m2[0] / columns")
 CHANNEL_EPS = ("taken.m2[0] / taken.count + eps", "taken.m2[0] / taken.count")
 
+OFFSET = ("V, offset, w);\n                Vector<T, V> out;", "V, 0.0f, w);\n                Vector<T, V> out;")
+
+VARIANT_BUGS = {
+    "an offset of the weight forgotten where dx is written": (OFFSET, "zero_centered", "backward", "dx"),
+}
+
+
+@pytest.mark.parametrize(("bug", "option", "direction", "output"), VARIANT_BUGS.values(), ids=VARIANT_BUGS)
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+def test_a_bug_in_a_variant_exceeds_the_bound(
+    libraries: Path, norm: str, bug: tuple[str, str], option: str, direction: str, output: str
+) -> None:
+    problem = Problem(norm, direction, (6, 64), "bfloat16", **{option: True})
+    sound, broken = _gpu(libraries, norm), _gpu(libraries, norm, bug)
+    assert max(run_once(HostKernels(sound), problem, "normal", 4, "cpu").values()) <= 1.0
+    assert 1.0 < run_once(HostKernels(broken), problem, "normal", 4, "cpu")[output] < math.inf
+    assert not check(HostKernels(broken), problem, seed=4, device="cpu").correct
+
+
 BUGS = {
     "masked lanes not zeroed before a row's variance pass": (MASKED_ROWS, "layer", "forward", (3, 130), "offset", "y"),
     "masked lanes not zeroed before a channel's": (MASKED_CHUNKS, "batch", "forward", (33, 12), "offset", "y"),

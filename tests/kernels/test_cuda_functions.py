@@ -56,6 +56,19 @@ def test_rows_of_any_rank_with_and_without_parameters(on_host: HostGpu) -> None:
 
 
 @needs_host
+def test_zero_centred_weights_scale_by_one_more(on_host: HostGpu) -> None:
+    x, weight, bias = _normal(2, 3, 20), _normal(20, seed=1), _normal(20, seed=2)
+    _agree(
+        lambda x, w, b: layer_norm(x, w, b, zero_centered=True),
+        lambda x, w, b: functional.layer_norm(x, [20], 1 + w, b),
+        x, weight, bias,
+    )  # fmt: skip
+    ours = lambda x, w: rms_norm(x, w, zero_centered=True)  # noqa: E731
+    _agree(ours, lambda x, w: functional.rms_norm(x, [20], 1 + w, 1e-5), x, weight)
+    _agree(lambda x: rms_norm(x, zero_centered=True), lambda x: functional.rms_norm(x, [20], eps=1e-5), x)
+
+
+@needs_host
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_channels_keep_the_layout_of_their_input(on_host: HostGpu, layout: torch.memory_format) -> None:
     x = _normal(3, 8, 5, 6).to(memory_format=layout)

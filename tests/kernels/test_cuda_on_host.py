@@ -11,10 +11,11 @@ from host_gpu import COMPILER, SMALL_GPU, HostGpu, HostKernels
 from ics_bench.kernels.check import check, run_once
 from ics_bench.kernels.cuda import groups, rows
 from ics_bench.kernels.cuda.geometry import CTYPES
-from ics_bench.kernels.cuda.operation import prepare
+from ics_bench.kernels.cuda.operation import bind, prepare
 from ics_bench.kernels.cuda.source import instantiations
 from ics_bench.kernels.inputs import draw, exact_inputs, widen
 from ics_bench.kernels.reference import evaluate
+from ics_bench.kernels.shapes import variants
 from ics_bench.kernels.spec import Problem
 
 pytestmark = pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"building the kernels needs {COMPILER}")
@@ -56,8 +57,9 @@ def _layouts(shape: tuple[int, ...]) -> tuple[str, ...]:
 def test_rows_of_every_length_are_right_by_every_kernel(gpu: HostGpu, narrow: None, dtype: str) -> None:
     for shape in ROWS:
         for norm, direction in (("layer", "forward"), ("layer", "backward"), ("rms", "forward"), ("rms", "backward")):
-            problem = Problem(norm, direction, shape, dtype)
-            assert _worst(gpu, problem) <= 1.0, problem
+            plain = Problem(norm, direction, shape, dtype)
+            for problem in (plain, *variants(plain)):
+                assert _worst(gpu, problem) <= 1.0, problem
     wanted = {name for name in instantiations("row_norm", clusters=True) if f"<{CTYPES[dtype]}," in name}
     assert wanted <= gpu.launched
 
@@ -97,6 +99,24 @@ def test_adversarial_inputs_are_within_the_bounds(gpu: HostGpu, norm: str, direc
     shape = (6, 640) if norm in ("layer", "rms") else (3, 8, 6, 8)
     verdict = check(HostKernels(gpu), Problem(norm, direction, shape, "bfloat16", groups=2), seed=5, device="cpu")
     assert verdict.correct, verdict.worst
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_options_are_within_the_bounds_on_adversarial_inputs(gpu: HostGpu, norm: str, direction: str) -> None:
+    for problem in variants(Problem(norm, direction, (6, 640), "bfloat16")):
+        verdict = check(HostKernels(gpu), problem, seed=5, device="cpu")
+        assert verdict.correct, (problem, verdict.worst)
+
+
+def test_without_a_weight_the_scale_is_one_whatever_is_added_to_it(gpu: HostGpu) -> None:
+    found = []
+    for zero_centered in (False, True):
+        problem = Problem("rms", "forward", (3, 96), zero_centered=zero_centered)
+        operation = bind(problem, {"x": draw(problem, "normal", 0).x, "weight": None}, gpu)
+        operation()
+        found.append(operation["y"])
+    assert found[0].equal(found[1])
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -167,8 +187,6 @@ def test_no_rows_give_no_results_and_parameter_gradients_of_zero(gpu: HostGpu) -
 
 
 def test_statistics_are_kept_for_the_backward_pass(gpu: HostGpu) -> None:
-    from ics_bench.kernels.cuda.operation import bind
-
     problem = Problem("group", "forward", (3, 8, 4, 8), groups=2)
     tensors = draw(problem, "offset", 0)
     operation = bind(problem, {"x": tensors.x, "weight": None, "bias": None}, gpu)

@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ics_bench.kernels.bounds import EXTRA, HALF_SUBNORMAL, error_bounds, gamma
+from ics_bench.kernels.bounds import EPSILON, EXTRA, HALF_SUBNORMAL, error_bounds, gamma
 from ics_bench.kernels.check import excess
 from ics_bench.kernels.inputs import KINDS, draw, exact_inputs
 from ics_bench.kernels.provider import Chains
-from ics_bench.kernels.reference import evaluate, statistics
+from ics_bench.kernels.reference import evaluate, scale_of, statistics
 from ics_bench.kernels.spec import DTYPE_BYTES, Problem, view
 
 NO_SUMS = Chains(0, 0, 0)
@@ -22,6 +22,8 @@ NO_SUMS = Chains(0, 0, 0)
 PROBLEMS = [
     Problem("layer", "forward", (5, 37)),
     Problem("rms", "forward", (5, 37)),
+    Problem("layer", "forward", (5, 37), zero_centered=True),
+    Problem("rms", "forward", (5, 37), zero_centered=True),
     Problem("group", "forward", (3, 8, 3, 5), groups=2),
     Problem("instance", "forward", (3, 4, 5, 5)),
     Problem("batch", "forward", (6, 5, 3, 3)),
@@ -68,6 +70,7 @@ def _float32(problem: Problem, inputs, welford: bool) -> dict[str, np.ndarray]:
 
     x, dy = flat(inputs.x.reshape(seen.shape)), flat(inputs.dy.reshape(seen.shape))
     weight, bias = flat(inputs.weight.reshape(seen.parameters)), flat(inputs.bias.reshape(seen.parameters))
+    weight = weight + one(problem.weight_offset)
     n = one(x.shape[1])
     if problem.norm == "rms":
         mean, variance = np.zeros((sets, 1), one), serial(x * x) / n
@@ -129,7 +132,9 @@ def _perturbed(problem: Problem, inputs, chains: Chains, signs: list[int]) -> di
     """The formulas in float64, each intermediate as wrong as the derivation lets it be."""
     seen, taken = view(problem), statistics(problem, inputs)
     x, dy = inputs.x.reshape(seen.shape), inputs.dy.reshape(seen.shape)
-    weight, bias = inputs.weight.reshape(seen.parameters), inputs.bias.reshape(seen.parameters)
+    weight, bias = scale_of(problem, inputs).reshape(seen.parameters), inputs.bias.reshape(seen.parameters)
+    if problem.zero_centered:
+        weight = weight * (1.0 + signs[4] * EPSILON)
     rms = problem.norm == "rms"
     moments, sums = gamma(chains.moments), gamma(chains.sums)
     rho = 1.0 if rms else 1.0 + taken.root_mean_square * taken.rstd

@@ -14,7 +14,8 @@ from ics_bench.kernels.check import MAX_ELEMENTS, check, excess, run_once, shrin
 from ics_bench.kernels.inputs import exact_inputs
 from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, load_provider
 from ics_bench.kernels.reference import Inputs, evaluate
-from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, Problem
+from ics_bench.kernels.shapes import variants
+from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, OPTIONS, ROW_NORMS, Problem
 
 SHAPES = {"layer": (16, 96), "rms": (16, 96), "group": (4, 16, 6, 6), "instance": (4, 16, 6, 6), "batch": (4, 16, 6, 6)}
 Results = dict[str, np.ndarray]
@@ -24,6 +25,7 @@ class Rounded(Provider):
     """The oracle rounded to the dtype: correct, unless a bug is planted in its problem, inputs or results."""
 
     summary = "the oracle, rounded"
+    options = frozenset(OPTIONS)
 
     def __init__(self, plant: Callable[[Problem, Results, Results], None] | None = None, **changes: float) -> None:
         self.plant, self.changes = plant, changes
@@ -59,6 +61,24 @@ def _dtype(problem: Problem, name: str) -> torch.dtype:
 
 def _problem(norm: str, direction: str, dtype: str = "float32") -> Problem:
     return Problem(norm, direction, SHAPES[norm], dtype, groups=2 if norm == "group" else 1)
+
+
+def _forget_the_offset_in_the_second_pass(problem: Problem, results: Results, inputs: Results) -> None:
+    x = inputs["x"]
+    results["dx"] -= inputs["dy"] / np.sqrt(np.square(x).mean(1, keepdims=True) + problem.eps)
+
+
+@pytest.mark.parametrize("norm", ROW_NORMS)
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_an_offset_of_the_weight_that_is_forgotten_exceeds_the_bound(norm: str, direction: str) -> None:
+    problem = replace(_problem(norm, direction), zero_centered=True)
+    assert check(Rounded(), problem, seed=5, device="cpu").correct
+    forgotten = check(Rounded(zero_centered=False), problem, seed=5, device="cpu")
+    assert not forgotten.correct
+    assert forgotten.worst.startswith("y" if direction == "forward" else "dx")
+    if (norm, direction) == ("rms", "backward"):
+        half = check(Rounded(_forget_the_offset_in_the_second_pass), problem, seed=5, device="cpu")
+        assert not half.correct
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -271,6 +291,9 @@ def _eager_problems() -> list[Problem]:
             for norm, shape in SHAPES.items():
                 if (norm, direction) != ("layer", "backward") or dtype == "float32":
                     found.append(Problem(norm, direction, shape, dtype, groups=2))
+            for norm in ROW_NORMS:
+                if (norm, direction) != ("layer", "backward") or dtype == "float32":
+                    found.extend(variants(Problem(norm, direction, SHAPES[norm], dtype)))
             for training in (True, False):
                 found.append(Problem("batch", direction, (300, 40), dtype, training))
             found.append(Problem("batch", direction, SHAPES["batch"], dtype, training=False))
@@ -281,7 +304,7 @@ def _eager_problems() -> list[Problem]:
 @pytest.mark.parametrize(
     "problem",
     _eager_problems(),
-    ids=lambda p: f"{p.norm}-{p.direction}-{p.dtype}-{len(p.shape)}d-{p.training}-{p.layout}",
+    ids=lambda p: f"{p.norm}-{p.direction}-{p.dtype}-{len(p.shape)}d-{p.training}-{p.layout}-{'-'.join(p.options)}",
 )
 def test_eager_kernels_are_within_the_chains_that_they_declare(problem: Problem) -> None:
     verdict = check(load_provider("torch_eager"), problem, seed=7, device="cpu")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,14 @@ def test_each_kind_of_input_is_what_it_says_after_quantization(problem: Problem,
 def test_the_gradient_correlates_with_plain_inputs_so_that_no_term_of_dx_is_near_zero() -> None:
     tensors = draw(PROBLEMS[0], "normal", 0)
     assert 0.5 < (tensors.x * tensors.dy).mean() < 1.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_zero_centred_weights_make_the_scale_that_plain_ones_are(kind: str) -> None:
+    plain, centered = (draw(replace(PROBLEMS[0], zero_centered=on), kind, 1) for on in (False, True))
+    torch.testing.assert_close(1 + centered.weight, plain.weight)
+    assert plain.x.equal(centered.x)
+    assert plain.bias.equal(centered.bias)
 
 
 @pytest.mark.parametrize("kind", KINDS)

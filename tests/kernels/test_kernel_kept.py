@@ -69,13 +69,27 @@ def test_a_norm_composed_of_other_operators_keeps_more() -> None:
     assert _kept(load_provider("torch_eager"), problem) > 1.5 * kept_floor_bytes(problem)
 
 
-@pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"building the kernels needs {COMPILER}")
-@pytest.mark.parametrize("norm", KERNEL_NORMS)
-def test_our_functions_keep_the_fewest_bytes(norm: str, libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def on_host(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let our functions take tensors on the processor."""
+    if shutil.which(COMPILER) is None:
+        pytest.skip(f"building the kernels needs {COMPILER}")
     gpu = HostGpu(libraries)
     monkeypatch.setattr(functions, "engine_of", lambda device: gpu)
+
+
+@pytest.mark.parametrize("norm", KERNEL_NORMS)
+def test_our_functions_keep_the_fewest_bytes(norm: str, on_host: None) -> None:
     for problem in (_problem(norm), _problem(norm, "bfloat16"), replace(_problem(norm), direction="backward")):
         assert _kept(load_provider("cuda"), problem) == kept_floor_bytes(problem)
+
+
+def test_a_scale_made_of_the_weight_is_kept_unless_the_norm_adds_by_itself(
+    on_host: None,
+) -> None:
+    problem = _problem("layer", zero_centered=True)
+    assert _kept(load_provider("torch_eager"), problem) == kept_floor_bytes(problem) + 4 * problem.num_features
+    assert _kept(load_provider("cuda"), problem) == kept_floor_bytes(problem)
 
 
 class Library(Differentiable):

@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -15,7 +15,8 @@ from ics_bench.kernels.differentiable import Differentiable
 from ics_bench.kernels.functional import functional_norm
 from ics_bench.kernels.provider import Kernel, Provider, Tensors, load_provider
 from ics_bench.kernels.providers.cupy_arrays import CupyArrays
-from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, Problem
+from ics_bench.kernels.shapes import variants
+from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, OPTIONS, ROW_NORMS, Problem
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 LIBRARIES = ("cupy", "liger_kernel", "quack", "apex", "triton")
@@ -88,6 +89,26 @@ def test_cupys_array_expressions_are_the_norms(norm: str, direction: str, dtype:
     assert 0.0 < verdict.error_over_bound <= 1.0, verdict.worst
 
 
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("norm", ROW_NORMS)
+def test_options_are_offered_by_array_expressions_and_by_functions(norm: str, direction: str) -> None:
+    for problem in variants(_problem(norm, direction)):
+        for provider in (Numpy(), PlainTorch()):
+            verdict = check(provider, problem, seed=3, device="cpu")
+            assert 0.0 < verdict.error_over_bound <= 1.0, verdict.worst
+
+
+def test_who_lacks_an_option_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    zero_centered = replace(_problem("layer"), zero_centered=True)
+    assert load_provider("apex").why_not(zero_centered, "cuda") == "Apex has no option 'zero_centered' of layer norm"
+    rms = replace(_problem("rms"), zero_centered=True)
+    assert load_provider("quack").why_not(rms, "cuda") == "Quack has no option 'zero_centered' of rms norm"
+    monkeypatch.setattr("ics_bench.kernels.differentiable._is_installed", lambda module: True)
+    assert "for RMS norm alone" in str(load_provider("liger").why_not(zero_centered, "cuda"))
+    assert load_provider("liger").why_not(rms, "cuda") is None
+
+
 def test_inputs_that_an_unknown_order_of_sums_leaves_without_a_bound_are_counted() -> None:
     (warning,) = check(Numpy(), _problem("layer", dtype="float16"), seed=3, device="cpu").warnings()
     assert "adversarial inputs have no error bound" in warning
@@ -100,6 +121,7 @@ class PlainTorch(Differentiable):
     module = "torch"
     remedy = "install it"
     devices = frozenset({"cpu"})
+    options = frozenset(OPTIONS)
 
     def function(self, problem: Problem, tensors: Tensors):
         norm = functional_norm(problem)
@@ -122,8 +144,10 @@ def test_frozen_statistics_have_no_parameter_gradients_to_ask_for() -> None:
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("norm", KERNEL_NORMS)
 def test_what_torch_compiles_is_the_norm(norm: str, direction: str) -> None:
-    verdict = check(load_provider("torch_compile"), _problem(norm, direction), seed=3, device="cpu")
-    assert verdict.correct, verdict.worst
+    problem = _problem(norm, direction)
+    for one in (problem, *variants(problem)):
+        verdict = check(load_provider("torch_compile"), one, seed=3, device="cpu")
+        assert verdict.correct, verdict.worst
 
 
 def test_every_dtype_is_offered_by_ours_and_by_torchs() -> None:

@@ -13,6 +13,8 @@ CASES = [
     Problem("layer", "forward", (7, 33)),
     Problem("layer", "forward", (1, 5)),
     Problem("rms", "forward", (7, 33)),
+    Problem("layer", "forward", (7, 33), zero_centered=True),
+    Problem("rms", "forward", (7, 33), zero_centered=True),
     Problem("group", "forward", (3, 12, 5, 4), groups=4),
     Problem("group", "forward", (2, 6), groups=2),
     Problem("instance", "forward", (3, 5, 4, 7)),
@@ -25,6 +27,7 @@ CASES = [
 
 def _torch(problem: Problem, x, weight, bias, running_mean, running_var):
     features, eps = problem.num_features, problem.eps
+    weight = 1 + weight if problem.zero_centered else weight
     if problem.norm == "layer":
         return functional.layer_norm(x, [features], weight, bias, eps)
     if problem.norm == "rms":
@@ -37,7 +40,7 @@ def _torch(problem: Problem, x, weight, bias, running_mean, running_var):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("problem", CASES, ids=lambda p: f"{p.norm}-{p.shape}-{p.training}")
+@pytest.mark.parametrize("problem", CASES, ids=lambda p: f"{p.norm}-{p.shape}-{p.training}-{p.options}")
 def test_oracle_agrees_with_autograd(problem: Problem, kind: str) -> None:
     inputs = exact_inputs(draw(problem, kind, seed=3))
     x, weight, bias = (torch.tensor(value, requires_grad=True) for value in (inputs.x, inputs.weight, inputs.bias))

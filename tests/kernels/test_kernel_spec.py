@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,6 +8,7 @@ from ics_bench.core import UsageError
 from ics_bench.kernels.spec import (
     GROUP_NORMS,
     KERNEL_NORMS,
+    OPTIONS,
     Problem,
     floor_bytes,
     kept_floor_bytes,
@@ -113,6 +116,24 @@ def test_a_shape_that_cannot_be_read_is_refused(text: str) -> None:
 def test_a_problem_that_makes_no_sense_is_refused(arguments: tuple) -> None:
     with pytest.raises(ValueError, match=r"shape|divide"):
         Problem(*arguments)
+
+
+@pytest.mark.parametrize("norm", [*GROUP_NORMS, "batch", "mine:Norm"])
+def test_only_the_norms_of_rows_have_options(norm: str) -> None:
+    for option in OPTIONS:
+        with pytest.raises(ValueError, match=f"'{norm}' has no {option}: take one of layer, rms, or leave it out"):
+            Problem(norm, "forward", MAPS, **{option: True})
+        assert Problem("rms", "forward", ROWS, **{option: True}).options == (option,)
+    assert Problem(norm, "forward", MAPS).options == ()
+
+
+def test_a_scale_of_one_more_takes_as_many_bytes() -> None:
+    for direction in ("forward", "backward"):
+        plain = Problem("layer", direction, ROWS)
+        zero_centered = replace(plain, zero_centered=True)
+        assert floor_bytes(zero_centered) == floor_bytes(plain)
+        assert zero_centered.outputs == plain.outputs
+        assert (plain.weight_offset, zero_centered.weight_offset) == (0.0, 1.0)
 
 
 def test_rows_have_no_channels_last() -> None:

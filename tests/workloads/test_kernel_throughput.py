@@ -10,7 +10,7 @@ from ics_bench.core import Case, UsageError
 from ics_bench.core.workload import PROFILES
 from ics_bench.kernels.spec import KERNEL_NORMS, Problem, floor_bytes, parse_shape
 from ics_bench.workloads._kernel_machine import GPU_METRICS
-from ics_bench.workloads.kernel_throughput import KEPT, SHARES, WORKLOAD
+from ics_bench.workloads.kernel_throughput import KEPT, SHARES, VARIANTS, WORKLOAD, _problem
 
 ON_CPU = {metric.name for metric in WORKLOAD.metrics} - set(GPU_METRICS)
 
@@ -254,6 +254,7 @@ def test_our_cuda_kernels_are_skipped_on_the_processor_with_the_reason() -> None
         ({"norm": "layer", "shape": "2x3x4x5"}, "has no case with norm=layer, shape=2x3x4x5"),
         ({"norm": "group", "shape": "4x8"}, "has no case"),
         ({"norm": "layer", "mode": "eval"}, "has no case"),
+        ({"norm": "batch", "mode": "zero_centered"}, "has no case"),
         ({"norm": "layer", "provider": "module"}, "has no case"),
         ({"provider": "torch_eagre"}, "did you mean 'torch_eager'"),
         ({"provider": "math:pi"}, "expected an ics_bench"),
@@ -264,6 +265,17 @@ def test_our_cuda_kernels_are_skipped_on_the_processor_with_the_reason() -> None
 def test_a_request_that_cannot_be_met_says_why(overrides: dict, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         WORKLOAD.cases("quick", {name: [value] for name, value in overrides.items()})
+
+
+@pytest.mark.parametrize("mode", VARIANTS)
+def test_a_variant_is_a_mode_of_the_norms_of_rows(mode: str, plug_ins: str) -> None:
+    case = _only(norm="rms", mode=mode, direction="backward", shape="16x64", memory_mib=1)
+    assert _problem(case).options == VARIANTS[mode]
+    found = _measure(case)
+    assert found["error_over_bound"].value <= 1
+    assert "time" in found
+    mine = _only(norm="layer", mode=mode, direction="forward", shape="16x64", provider=f"{plug_ins}:Whole")
+    assert "has no option" in str(WORKLOAD.skip(mine, "cpu"))
 
 
 def test_shapes_have_one_spelling() -> None:
@@ -285,7 +297,8 @@ def test_every_profile_covers_every_norm_both_ways_on_shapes_that_suit_it(profil
     assert {"torch_eager", "cuda"} <= {case["provider"] for case in cases}
     assert {case["layout"] for case in cases} == {"contiguous", "channels_last"}
     assert any(case["dtype"] != "float32" for case in cases)
-    assert {case["mode"] for case in cases} == {"train", "eval"}
+    variants = set(VARIANTS) if profile == "full" else set()
+    assert {case["mode"] for case in cases} == {"train", "eval"} | variants
 
 
 def test_listing_the_cases_does_not_import_torch() -> None:

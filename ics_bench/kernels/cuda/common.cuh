@@ -137,6 +137,14 @@ DEVICE void load_parameters(const float* from, long long first, float otherwise,
     }
 }
 
+// V weights plus `offset`, or 1 where there are none.
+template <int V>
+DEVICE void load_scale(const float* weight, long long first, float offset, float (&to)[V]) {
+    load_parameters<V>(weight, first, 1.0f - offset, to);
+#pragma unroll
+    for (int i = 0; i < V; ++i) to[i] += offset;
+}
+
 // ---- Statistics of W columns side by side, which have as many elements each. m2 sums squared deviations.
 
 template <int W>

@@ -20,14 +20,23 @@ from ics_bench.kernels.spec import CHANNELS_LAST_RANKS, DTYPE_BYTES, Layout, Pro
 Optional = torch.Tensor | None
 
 
-def layer_norm(x: torch.Tensor, weight: Optional = None, bias: Optional = None, eps: float = 1e-5) -> torch.Tensor:
-    """Normalize the last dimension of ``(*, N)`` (Ba et al. 2016)."""
-    return _rows("layer", x, weight, bias, eps)
+def layer_norm(
+    x: torch.Tensor,
+    weight: Optional = None,
+    bias: Optional = None,
+    eps: float = 1e-5,
+    zero_centered: bool = False,
+) -> torch.Tensor:
+    """Normalize the last dimension of ``(*, N)`` (Ba et al. 2016); the scale is 1 + weight if ``zero_centered``."""
+    return _rows("layer", x, weight, bias, eps, zero_centered)
 
 
-def rms_norm(x: torch.Tensor, weight: Optional = None, eps: float = 1e-5) -> torch.Tensor:
-    """Divide the last dimension of ``(*, N)`` by its root mean square (Zhang & Sennrich 2019)."""
-    return _rows("rms", x, weight, None, eps)
+def rms_norm(x: torch.Tensor, weight: Optional = None, eps: float = 1e-5, zero_centered: bool = False) -> torch.Tensor:
+    """Divide the last dimension of ``(*, N)`` by its root mean square (Zhang & Sennrich 2019).
+
+    The scale is 1 + weight if ``zero_centered``, as in Gemma.
+    """
+    return _rows("rms", x, weight, None, eps, zero_centered)
 
 
 def group_norm(
@@ -180,8 +189,10 @@ def _problem(norm: str, x: torch.Tensor, **options: Any) -> Problem:
         raise UsageError(str(error)) from error
 
 
-def _rows(norm: str, x: torch.Tensor, weight: Optional, bias: Optional, eps: float) -> torch.Tensor:
+def _rows(
+    norm: str, x: torch.Tensor, weight: Optional, bias: Optional, eps: float, zero_centered: bool
+) -> torch.Tensor:
     if x.dim() == 0:
         raise UsageError(f"{norm} norm takes tensors (*, N); this one has no dimension")
     rows = x.reshape(-1, x.shape[-1])
-    return record(_problem(norm, rows, eps=eps), rows, weight, bias).view(x.shape)
+    return record(_problem(norm, rows, eps=eps, zero_centered=zero_centered), rows, weight, bias).view(x.shape)

@@ -61,11 +61,14 @@ DEVICE Moments<1> moments_of(const Vector<T, V> (&held)[K], const Stretch<V, C>&
     return {count, {mean}, {squares[0]}};
 }
 
-// y = (x - mean) * rstd * weight + bias. `mean` and `rstd`, one a row, are kept for the backward pass.
+// A row's scale is `weight + offset`, or 1 where there is no weight; `offset` is 0, or 1 for zero-centred weights.
+
+// y = (x - mean) * rstd * scale + bias. `mean` and `rstd`, one a row, are kept for the backward pass.
 template <typename T, int V, int C>
 KERNEL(ROW_THREADS, 2) CLUSTER(C)
 row_forward(const T* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias,
-            T* __restrict__ y, float* __restrict__ mean, float* __restrict__ rstd, long long rows, int columns, float eps) {
+            T* __restrict__ y, float* __restrict__ mean, float* __restrict__ rstd, long long rows, int columns, float eps,
+            float offset) {
     constexpr int K = held_vectors(V);
     float* room = shared_memory();
     Team team(room, threadIdx.x, blockDim.x);
@@ -99,7 +102,7 @@ row_forward(const T* __restrict__ x, const float* __restrict__ weight, const flo
                 const int v = stretch.vector(number, k);
                 if (!stretch.holds(v)) continue;
                 float w[V], b[V];
-                load_parameters<V>(weight, static_cast<long long>(v) * V, 1.0f, w);
+                load_scale<V>(weight, static_cast<long long>(v) * V, offset, w);
                 load_parameters<V>(bias, static_cast<long long>(v) * V, 0.0f, b);
                 Vector<T, V> out;
 #pragma unroll
@@ -142,13 +145,13 @@ struct ParameterSums {
     }
 };
 
-// dx = rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = weight * dy, and each cluster's sums of dy * xhat and of
+// dx = rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = scale * dy, and each cluster's sums of dy * xhat and of
 // dy: (2, clusters, columns), or (1, clusters, columns) without `mean`.
 template <typename T, int V, int C>
 KERNEL(ROW_THREADS, 1) CLUSTER(C)
 row_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* __restrict__ weight,
              const float* __restrict__ mean, const float* __restrict__ rstd, T* __restrict__ dx, float* partial,
-             long long rows, int columns) {
+             long long rows, int columns, float offset) {
     constexpr int K = held_vectors(V);
     float* room = shared_memory();
     Team team(room, threadIdx.x, blockDim.x);
@@ -175,7 +178,7 @@ row_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* __r
                 const int v = stretch.vector(number, k);
                 if (!stretch.holds(v)) continue;
                 float w[V];
-                load_parameters<V>(weight, static_cast<long long>(v) * V, 1.0f, w);
+                load_scale<V>(weight, static_cast<long long>(v) * V, offset, w);
 #pragma unroll
                 for (int i = 0; i < V; ++i) {
                     const float normalized = (held_x[k][i] - center) * scale, gradient = held_dy[k][i];
@@ -204,7 +207,7 @@ row_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* __r
                 const int v = stretch.vector(number, k);
                 if (!stretch.holds(v)) continue;
                 float w[V];
-                load_parameters<V>(weight, static_cast<long long>(v) * V, 1.0f, w);
+                load_scale<V>(weight, static_cast<long long>(v) * V, offset, w);
                 Vector<T, V> out;
 #pragma unroll
                 for (int i = 0; i < V; ++i) {

@@ -107,10 +107,11 @@ def plan_rows(problem: Problem, device: Device, aligned: bool) -> Plan:
     in_block = 2 * log2(LANES) - 1 if chosen.threads > LANES else log2(chosen.threads)
     moments = held + in_block + 3 * (chosen.chunks - 1 + log2(chosen.cluster))
     sizes: tuple[Argument, ...] = (np.int64(rows), np.int32(columns))
+    offset = np.float32(problem.weight_offset)
     if problem.direction == "forward":
         count = chosen.clusters(problem, device, FORWARD_THREADS)
         saved = ("mean" if layer else None, "rstd")
-        arguments = ("x", "weight", "bias" if layer else None, "y", *saved, *sizes, np.float32(problem.eps))
+        arguments = ("x", "weight", "bias" if layer else None, "y", *saved, *sizes, np.float32(problem.eps), offset)
         launch = Launch(
             "row_norm", f"row_forward{template}", (count * chosen.cluster, 1, 1), block, arguments, room, chosen.cluster
         )
@@ -124,7 +125,7 @@ def plan_rows(problem: Problem, device: Device, aligned: bool) -> Plan:
         f"row_backward{template}",
         (count * chosen.cluster, 1, 1),
         block,
-        (*inputs, *sizes),
+        (*inputs, *sizes, offset),
         room + gathered,
         chosen.cluster,
     )

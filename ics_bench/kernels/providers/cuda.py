@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ics_bench.core import UsageError
 from ics_bench.kernels.provider import Chains, Kernel, Provider, Recorder, Tensors, recording
-from ics_bench.kernels.spec import Problem
+from ics_bench.kernels.spec import OPTIONS, Problem
 
 
 class Cuda(Provider):
@@ -17,6 +17,7 @@ class Cuda(Provider):
 
     summary = "our CUDA C++ through CuPy"
     devices = frozenset({"cuda"})
+    options = frozenset(OPTIONS)
     trains = True
 
     def why_not(self, problem: Problem, device: str) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, any_order
-from ics_bench.kernels.spec import Problem, view
+from ics_bench.kernels.spec import OPTIONS, Problem, view
 
 
 class CupyArrays(Provider):
@@ -20,6 +20,7 @@ class CupyArrays(Provider):
     dtypes = frozenset({"float32", "float16"})
     layouts = frozenset({"contiguous"})
     devices = frozenset({"cuda"})
+    options = frozenset(OPTIONS)
     capturable = False
 
     def why_not(self, problem: Problem, device: str) -> str | None:
@@ -63,7 +64,7 @@ def evaluate(xp: Any, problem: Problem, arrays: dict[str, Any]) -> tuple[Any, ..
     seen = view(problem)
     over = {"axis": seen.reduced, "keepdims": True}
     x = arrays["x"].reshape(seen.shape).astype(xp.float32)
-    weight, bias = arrays["weight"].reshape(seen.parameters), arrays["bias"].reshape(seen.parameters)
+    weight, bias = scale_of(xp, problem, arrays).reshape(seen.parameters), arrays["bias"].reshape(seen.parameters)
     frozen = problem.norm == "batch" and not problem.training
     if frozen:
         mean, variance = (arrays[name].reshape(seen.parameters) for name in ("running_mean", "running_var"))
@@ -88,6 +89,11 @@ def evaluate(xp: Any, problem: Problem, arrays: dict[str, Any]) -> tuple[Any, ..
     dx = (inner * rstd).reshape(problem.shape).astype(dtype)
     parameters = {"dweight": dy * normalized, "dbias": dy}
     return (dx, *(parameters[name].sum(axis=seen.summed).ravel() for name in problem.outputs[1:]))
+
+
+def scale_of(xp: Any, problem: Problem, arrays: dict[str, Any]) -> Any:
+    """Make the scale of γ: an expression of its own where γ is zero-centred."""
+    return arrays["weight"] + xp.float32(1.0) if problem.zero_centered else arrays["weight"]
 
 
 def _update(problem: Problem, arrays: dict[str, Any], mean: Any, variance: Any) -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from ics_bench.kernels.provider import Provider
-from ics_bench.kernels.providers.cupy_arrays import CupyArrays
+from ics_bench.kernels.providers.cupy_arrays import CupyArrays, scale_of
 from ics_bench.kernels.spec import Problem, view
 
 
@@ -21,7 +21,7 @@ class CupyReduction(CupyArrays):
 
     def evaluate(self, xp: Any, problem: Problem, arrays: dict[str, Any]) -> tuple[Any, ...]:
         """Compute the outputs with `cupy`."""
-        x, weight, bias = arrays["x"], arrays["weight"], arrays["bias"]
+        x, weight, bias = arrays["x"], scale_of(xp, problem, arrays), arrays["bias"]
         kernels, over = _kernels(), {"axis": 1, "keepdims": True}
         n, eps = xp.float32(problem.num_features), xp.float32(problem.eps)
         mean = xp.zeros((len(x), 1), xp.float32) if problem.norm == "rms" else kernels["mean"](x, n, **over)

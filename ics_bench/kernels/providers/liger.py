@@ -19,6 +19,14 @@ class Liger(Differentiable):
     module = "liger_kernel.transformers"
     remedy = "pip install liger-kernel"
     norms = frozenset({"layer", "rms", "group"})
+    options = frozenset({"zero_centered"})
+
+    def why_not(self, problem: Problem, device: str) -> str | None:
+        """Add that the offset of γ is RMS norm's alone."""
+        reason = super().why_not(problem, device)
+        if reason is None and problem.zero_centered and problem.norm != "rms":
+            return f"{self.summary} has zero-centred weights for RMS norm alone"
+        return reason
 
     def function(self, problem: Problem, tensors: Tensors) -> Function:
         """Return the norm of the problem."""
@@ -30,7 +38,8 @@ class Liger(Differentiable):
             return lambda x, weight, bias: functional.liger_layer_norm(x, weight, bias, eps)
         if problem.norm == "group":
             return lambda x, weight, bias: functional.liger_group_norm(x, weight, bias, features, groups, eps)
-        return lambda x, weight, bias: functional.liger_rms_norm(x, weight, eps, in_place=False)
+        offset = problem.weight_offset
+        return lambda x, weight, bias: functional.liger_rms_norm(x, weight, eps, offset, in_place=False)
 
 
 PROVIDER = Liger()

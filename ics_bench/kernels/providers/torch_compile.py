@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ics_bench.kernels.differentiable import Differentiable
 from ics_bench.kernels.functional import functional_norm
 from ics_bench.kernels.provider import Kernel, Tensors
-from ics_bench.kernels.spec import Problem
+from ics_bench.kernels.spec import OPTIONS, Problem
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,7 @@ class TorchCompile(Differentiable):
     module = "torch"
     remedy = "pip install torch"
     devices = frozenset({"cpu", "cuda"})
+    options = frozenset(OPTIONS)
     layouts = frozenset({"contiguous", "channels_last"})
 
     def function(self, problem: Problem, tensors: Tensors) -> Function:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ics_bench.kernels.functional import functional_norm
 from ics_bench.kernels.provider import Chains, Kernel, Provider, Recorder, Tensors, any_order, recording
-from ics_bench.kernels.spec import ROW_NORMS, Problem
+from ics_bench.kernels.spec import OPTIONS, ROW_NORMS, Problem
 
 WELFORD_CHUNK = 16
 """Vectors that ATen's RowwiseMoments folds serially before it cascades (aten/src/ATen/native/cpu/moments_utils.h)."""
@@ -18,20 +18,26 @@ CASCADE_LEVELS = 4
 """Levels of ATen's cascade sum; each adds up to max(16, n^(1/4)) terms (aten/src/ATen/native/cpu/SumKernel.cpp)."""
 
 
+def _scale(problem: Problem, t: Tensors) -> Any:
+    """Make the scale of γ, as a user does who has a norm without zero-centred weights."""
+    return problem.weight_offset + t.weight if problem.zero_centered else t.weight
+
+
 def _layer_forward(problem: Problem, t: Tensors) -> Kernel:
     import torch
 
     size = [problem.num_features]
-    return lambda: torch.native_layer_norm(t.x, size, t.weight, t.bias, problem.eps)[:1]
+    return lambda: torch.native_layer_norm(t.x, size, _scale(problem, t), t.bias, problem.eps)[:1]
 
 
 def _layer_backward(problem: Problem, t: Tensors) -> Kernel:
     import torch
 
     size, mask = [problem.num_features], [True, True, True]
-    _, mean, rstd = torch.native_layer_norm(t.x, size, t.weight, t.bias, problem.eps)
+    scale = _scale(problem, t)  # kept since the forward pass
+    _, mean, rstd = torch.native_layer_norm(t.x, size, scale, t.bias, problem.eps)
     call = torch.ops.aten.native_layer_norm_backward.default
-    return lambda: call(t.dy, t.x, size, mean, rstd, t.weight, t.bias, mask)
+    return lambda: call(t.dy, t.x, size, mean, rstd, scale, t.bias, mask)
 
 
 def _rms_forward(problem: Problem, t: Tensors) -> Kernel:
@@ -41,7 +47,7 @@ def _rms_forward(problem: Problem, t: Tensors) -> Kernel:
     with warnings.catch_warnings():  # said once a process, of a fused kernel that exists on GPUs only
         warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
         functional.rms_norm(t.x, size, t.weight, problem.eps)
-    return lambda: (functional.rms_norm(t.x, size, t.weight, problem.eps),)
+    return lambda: (functional.rms_norm(t.x, size, _scale(problem, t), problem.eps),)
 
 
 def _rms_backward(problem: Problem, t: Tensors) -> Kernel:
@@ -50,7 +56,7 @@ def _rms_backward(problem: Problem, t: Tensors) -> Kernel:
 
     _rms_forward(problem, t)
     x, weight = t.x.requires_grad_(), t.weight.requires_grad_()
-    y = torch.nn.functional.rms_norm(x, [problem.num_features], weight, problem.eps)
+    y = torch.nn.functional.rms_norm(x, [problem.num_features], _scale(problem, t), problem.eps)
     return lambda: torch.autograd.grad(y, (x, weight), t.dy, retain_graph=True)
 
 
@@ -125,6 +131,7 @@ class TorchEager(Provider):
 
     summary = "PyTorch's operators, called directly"
     devices = frozenset({"cpu", "cuda"})
+    options = frozenset(OPTIONS)
     trains = True
 
     def chains(self, problem: Problem, device: str) -> Chains:
