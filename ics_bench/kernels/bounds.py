@@ -43,6 +43,16 @@ Zero-centred γ. The kernel forms fl(1 + γ) = (1 + γ)(1 + δ), |δ| ≤ ε. Wi
 ε|1 + γ||x̂| ≤ ε|1 + γ|X, and dx, which is linear in g, by ε·r·[|g| + mean|g| + |x̂|·mean|g·x̂|], each no more than the
 bracket's own term: one more rounding in k_moments covers both. dγ does not depend on γ.
 
+Residual. s is x + r, rounded once: the very number that the reference has. Through float32 it is the same, as two
+roundings are one where the wider format has 2p + 2 digits (Figueroa 1995), 18 for bfloat16, 24 for float16. The bound
+(u|s| + τ)/2 is less than the distance to any other number of the type. So every kernel normalizes the same s, and y, dγ
+and dβ have the bounds above with s for x. Whoever normalizes the unrounded sum errs by up to r|γ|u|s| more, which is
+*not* covered: that y is not the norm of the s that is returned. dx = n + ds, n being the norm's gradient with an error
+E = D·r·[...]. A sum of two tensors first rounds n to its type, so that E becomes E + u(|n| + E) + τ; a provider that
+keeps n in float32 declares that it does not (`Chains.rounds_first`). The sum itself errs by ε|n̂ + ds|, hence
+
+    |dx̂ − dx| ≤ u|dx| + τ + (1 + u)((1 + ε)E + ε|dx|).
+
 Running statistics. G·A and G·σ(σ + Q) + (G·A)², scaled by momentum, plus the update's own roundings.
 """
 
@@ -53,8 +63,8 @@ from dataclasses import replace
 import numpy as np
 
 from ics_bench.kernels.provider import Chains
-from ics_bench.kernels.reference import Array, Inputs, Statistics, evaluate, scale_of, statistics
-from ics_bench.kernels.spec import Problem, View, view
+from ics_bench.kernels.reference import Array, Inputs, Statistics, evaluate, scale_of, statistics, without_residual
+from ics_bench.kernels.spec import TENSOR_OUTPUTS, Problem, View, view
 
 EPSILON = 2.0**-24
 """Unit roundoff of float32, the type that kernels compute in."""
@@ -119,6 +129,8 @@ def error_bounds(problem: Problem, inputs: Inputs, chains: Chains) -> dict[str, 
     UnboundedError
         If the mean is so much larger than the deviation that no float32 kernel with such chains is bounded.
     """
+    exact = evaluate(problem, inputs)
+    whole, ds, (problem, inputs) = problem, inputs.ds, without_residual(problem, inputs)
     seen = view(problem)
     taken = statistics(problem, inputs)
     if problem.zero_centered:
@@ -127,17 +139,30 @@ def error_bounds(problem: Problem, inputs: Inputs, chains: Chains) -> dict[str, 
     if rho.size and gamma(chains.moments) * rho.max() > 0.5:
         raise UnboundedError("the mean exceeds the deviation by too much for float32 to bound the error")
     scale = _normalized_scale(problem, taken, inputs.x.reshape(seen.shape), rho)
-    exact = evaluate(problem, inputs)
     if problem.direction == "forward":
         arithmetic = _forward(problem, inputs, taken, scale, chains, seen)
     else:
         arithmetic = _backward(problem, inputs, taken, rho, scale, chains, seen)
+    if "s" in whole.outputs:
+        arithmetic["s"] = np.zeros(problem.shape)
+    if whole.residual and ds is not None and "dx" in exact:
+        arithmetic["dx"] = _with_stream(problem, arithmetic["dx"], exact["dx"], ds, chains)
     bounds = {}
-    for name in problem.outputs:
-        dtype = problem.dtype if name in ("y", "dx") else "float32"
+    for name in whole.outputs:
+        dtype = problem.dtype if name in TENSOR_OUTPUTS else "float32"
         u = UNIT_ROUNDOFF[dtype]
         bounds[name] = u * np.abs(exact[name]) + HALF_SUBNORMAL[dtype] + (1.0 + u) * arithmetic[name]
+    if "s" in bounds:  # whose next neighbour must be beyond
+        bounds["s"] *= 0.5
     return bounds
+
+
+def _with_stream(problem: Problem, error: Array, exact: Array, ds: Array, chains: Chains) -> Array:
+    """Bound the error of n + ds before its last rounding, from the error of n."""
+    u = UNIT_ROUNDOFF[problem.dtype]
+    if chains.rounds_first:
+        error = u * np.abs(exact - ds) + HALF_SUBNORMAL[problem.dtype] + (1.0 + u) * error
+    return np.asarray((1.0 + EPSILON) * error + EPSILON * np.abs(exact))
 
 
 def _forward(

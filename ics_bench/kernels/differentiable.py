@@ -14,7 +14,7 @@ from ics_bench.kernels.spec import Problem
 if TYPE_CHECKING:
     import torch
 
-    Function = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+    Function = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor | tuple[torch.Tensor, ...]]
 
 
 class Differentiable(Provider):
@@ -50,7 +50,7 @@ class Differentiable(Provider):
 
     @abstractmethod
     def function(self, problem: Problem, tensors: Tensors) -> Function:
-        """Return the library's function of x, weight and bias."""
+        """Return the library's function of x, weight and bias; with a residual, it returns y and s."""
 
     def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
         """Return the function under ``no_grad``, or the gradient of a forward pass already done."""
@@ -65,16 +65,18 @@ class Differentiable(Provider):
         function = self.function(problem, tensors)
         x, weight, bias = tensors.x, tensors.weight, tensors.bias
         if problem.direction == "forward":
-            updated = tuple(getattr(tensors, name) for name in problem.outputs[1:])
+            updated = tuple(getattr(tensors, name) for name in problem.outputs if name.startswith("running"))
 
             def forward() -> tuple[torch.Tensor, ...]:
                 with torch.no_grad():
-                    return (function(x, weight, bias), *updated)
+                    found = function(x, weight, bias)
+                    return (*found, *updated) if isinstance(found, tuple) else (found, *updated)
 
             return forward
         wanted = [tensor.requires_grad_() for tensor in (x, weight, bias)[: len(problem.outputs)]]
-        y = function(x, weight, bias)
-        return lambda: torch.autograd.grad(y, wanted, tensors.dy, retain_graph=True)
+        results = function(x, weight, bias)
+        gradients = (tensors.dy, tensors.ds) if problem.residual else tensors.dy
+        return lambda: torch.autograd.grad(results, wanted, gradients, retain_graph=True)
 
     def recorder(self, problem: Problem, tensors: Tensors) -> Recorder:
         """Record the library's function."""

@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ics_bench.kernels.provider import Tensors
 from ics_bench.kernels.spec import Problem
 
 if TYPE_CHECKING:
     import torch
 
 
-def functional_norm(problem: Problem) -> Callable[..., torch.Tensor]:
-    """Return a function of x, weight, bias, running mean and running variance, which batch norm alone reads."""
+def others_of(problem: Problem, tensors: Tensors) -> tuple[torch.Tensor, ...]:
+    """Return what `functional_norm` takes after x, weight and bias."""
+    running = (tensors.running_mean, tensors.running_var)
+    return running if tensors.residual is None or not problem.residual else (*running, tensors.residual)
+
+
+def functional_norm(problem: Problem) -> Callable[..., torch.Tensor | tuple[torch.Tensor, torch.Tensor]]:
+    """Return a function of x, weight, bias, running mean and running variance, which batch norm alone reads.
+
+    With a residual, the function takes r besides, last, and returns y and s = x + r.
+    """
     from torch.nn import functional
 
     size, eps, groups = [problem.num_features], problem.eps, problem.num_groups
@@ -37,4 +47,12 @@ def functional_norm(problem: Problem) -> Callable[..., torch.Tensor]:
         return functional.batch_norm(x, mean, variance, weight, bias, training, momentum, eps)
 
     norms: dict[str, Callable[..., torch.Tensor]] = {"layer": layer, "rms": rms, "batch": batch}
-    return norms.get(problem.norm, group)
+    norm = norms.get(problem.norm, group)
+
+    def add(
+        x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *others: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        s = x + others[-1]
+        return norm(s, weight, bias, *others[:-1]), s
+
+    return add if problem.residual else norm

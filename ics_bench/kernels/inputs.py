@@ -31,7 +31,8 @@ def draw(problem: Problem, kind: Kind, seed: int, device: str = "cpu") -> Tensor
     kind : {"normal", "offset", "constant", "small"}
         Standard normal x, with a dy that correlates with it, so that every term of dx matters; x far from
         zero, with a dy that does not average out; x constant within each reduction set; x below √eps.
-        The scale is about 1 in all, whether it is γ or 1 + γ.
+        The scale is about 1 in all, whether it is γ or 1 + γ. A residual leaves x + r what x is in each: its
+        own numbers are standard normal, constant within each set, or below √eps.
     seed : int
         Everything is drawn from one generator seeded with it, the shape and the kind.
     device : str
@@ -42,6 +43,11 @@ def draw(problem: Problem, kind: Kind, seed: int, device: str = "cpu") -> Tensor
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator, device=device)
 
+    def constant() -> torch.Tensor:
+        seen = view(problem)
+        per_set = [1 if axis in seen.reduced else size for axis, size in enumerate(seen.shape)]
+        return (4.0 * normal(*per_set)).expand(seen.shape).reshape(problem.shape)
+
     x, dy = normal(*problem.shape), normal(*problem.shape)
     features = problem.num_features
     running_mean, running_var = normal(features), 0.5 + normal(features).square()
@@ -50,13 +56,11 @@ def draw(problem: Problem, kind: Kind, seed: int, device: str = "cpu") -> Tensor
     elif kind == "offset":
         x, dy, running_mean = x + OFFSET[problem.dtype], dy + 1.0, running_mean + OFFSET[problem.dtype]
     elif kind == "constant":
-        seen = view(problem)
-        per_set = [1 if axis in seen.reduced else size for axis, size in enumerate(seen.shape)]
-        x = (4.0 * normal(*per_set)).expand(seen.shape).reshape(problem.shape)
+        x = constant()
     elif kind == "small":
         x, running_var = SMALL * x, SMALL**2 * running_var
     dtype, layout = getattr(torch, problem.dtype), memory_format(problem)
-    return Tensors(
+    tensors = Tensors(
         x.to(dtype).contiguous(memory_format=layout),
         dy.to(dtype).contiguous(memory_format=layout),
         1.0 - problem.weight_offset + normal(features),
@@ -64,6 +68,11 @@ def draw(problem: Problem, kind: Kind, seed: int, device: str = "cpu") -> Tensor
         running_mean,
         running_var,
     )
+    if problem.residual:  # drawn last: the others are what they are without one
+        residual = constant() if kind == "constant" else normal(*problem.shape)
+        tensors.residual = (SMALL * residual if kind == "small" else residual).to(dtype)
+        tensors.ds = normal(*problem.shape).to(dtype)
+    return tensors
 
 
 def memory_format(problem: Problem) -> torch.memory_format:
@@ -87,4 +96,6 @@ def exact_inputs(tensors: Tensors) -> Inputs:
         widen(tensors.bias),
         widen(tensors.running_mean),
         widen(tensors.running_var),
+        None if tensors.residual is None else widen(tensors.residual),
+        None if tensors.ds is None else widen(tensors.ds),
     )

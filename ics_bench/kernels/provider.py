@@ -33,16 +33,22 @@ class Chains:
         In the two sums over a reduction set that dx needs.
     parameters : int
         In dγ and dβ.
+    rounds_first : bool
+        Whether dx of the norm is rounded to the dtype before the residual stream's gradient is added to it.
     """
 
     moments: int
     sums: int
     parameters: int
+    rounds_first: bool = False
 
 
 @dataclass(slots=True)
 class Tensors:
-    """Inputs of one call, on the device: x and dy in the problem's dtype and layout, the rest float32."""
+    """Inputs of one call, on the device.
+
+    x, dy and, where the problem has a residual, r and ds are in its dtype and layout; the rest is float32.
+    """
 
     x: torch.Tensor
     dy: torch.Tensor
@@ -50,10 +56,17 @@ class Tensors:
     bias: torch.Tensor
     running_mean: torch.Tensor
     running_var: torch.Tensor
+    residual: torch.Tensor | None = None
+    ds: torch.Tensor | None = None
+
+    def named(self) -> dict[str, torch.Tensor]:
+        """Return every tensor that there is, by name."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
 
     def clone(self) -> Tensors:
         """Copy every tensor."""
-        return Tensors(*(getattr(self, field.name).clone() for field in fields(self)))
+        return Tensors(**{name: tensor.clone() for name, tensor in self.named().items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +86,12 @@ class Recorder:
 
 
 def any_order(problem: Problem) -> Chains:
-    """Bound the chains of a kernel whose sums are not known: no order of n additions, or Welford updates, exceeds n."""
+    """Bound the chains of a kernel whose sums are not known: no order of n additions, or Welford updates, exceeds n.
+
+    Nor is it known whether it adds the residual stream's gradient to a rounded tensor.
+    """
     per_set = problem.elements // max(1, problem.reduction_sets)
-    return Chains(3 * per_set, per_set, problem.elements // problem.num_features)
+    return Chains(3 * per_set, per_set, problem.elements // problem.num_features, problem.residual)
 
 
 class Provider(ABC):

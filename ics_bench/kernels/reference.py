@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ class Inputs:
         In the problem's shape.
     weight, bias, running_mean, running_var : ndarray
         ``(num_features,)``. The running statistics are those before the call.
+    residual, ds : ndarray, optional
+        In the problem's shape, where it has a residual.
     """
 
     x: Array
@@ -30,6 +32,8 @@ class Inputs:
     bias: Array
     running_mean: Array
     running_var: Array
+    residual: Array | None = None
+    ds: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,33 @@ class Statistics:
     root_mean_square: Array
 
 
+PRECISION = {"float32": (24, -149), "bfloat16": (8, -133), "float16": (11, -24)}
+"""Binary digits of a significand, and the exponent of the smallest number."""
+
+
+def quantize(values: Array, dtype: str) -> Array:
+    """Round to the nearest number of ``dtype``, ties to even; numbers beyond its largest stay as they are."""
+    digits, smallest = PRECISION[dtype]
+    exponents = np.maximum(np.frexp(values)[1] - digits, smallest)
+    return np.asarray(np.ldexp(np.rint(np.ldexp(values, -exponents)), exponents))
+
+
+def without_residual(problem: Problem, inputs: Inputs) -> tuple[Problem, Inputs]:
+    """Put s = x + r, rounded to the dtype, in the place of x; a problem without a residual stays as it is.
+
+    Raises
+    ------
+    ValueError
+        If there is no r.
+    """
+    if not problem.residual:
+        return problem, inputs
+    if inputs.residual is None:
+        raise ValueError(f"{problem.norm} norm with a residual needs inputs.residual; `inputs.draw` makes it")
+    s = quantize(inputs.x + inputs.residual, problem.dtype)
+    return replace(problem, residual=False), replace(inputs, x=s, residual=None)
+
+
 def scale_of(problem: Problem, inputs: Inputs) -> Array:
     """Return what x̂ is multiplied with: γ, or 1 + γ where the problem says so. ``(num_features,)``."""
     return inputs.weight + problem.weight_offset
@@ -55,6 +86,7 @@ def scale_of(problem: Problem, inputs: Inputs) -> Array:
 
 def statistics(problem: Problem, inputs: Inputs) -> Statistics:
     """Take the statistics in two passes, so that a large mean does not cancel."""
+    problem, inputs = without_residual(problem, inputs)
     seen = view(problem)
     x = inputs.x.reshape(seen.shape)
     if problem.norm == "batch" and not problem.training:
@@ -77,8 +109,12 @@ def forward(problem: Problem, inputs: Inputs) -> dict[str, Array]:
 
     Ioffe & Szegedy 2015, algorithm 1, with the means of Ba et al. 2016, Wu & He 2018 or Ulyanov et al.
     2016; without μ and β for RMS norm (Zhang & Sennrich 2019, eq. 4). Where γ is zero-centred, 1 + γ
-    takes its place. The running variance takes the unbiased variance of the batch.
+    takes its place. The running variance takes the unbiased variance of the batch. With a residual, s = x + r is
+    rounded to the dtype, returned, and normalized.
     """
+    if problem.residual:
+        plain, stream = without_residual(problem, inputs)
+        return {**forward(plain, stream), "s": stream.x}
     seen = view(problem)
     taken = statistics(problem, inputs)
     normalized = (inputs.x.reshape(seen.shape) - taken.mean) * taken.rstd
@@ -99,8 +135,12 @@ def backward(problem: Problem, inputs: Inputs) -> dict[str, Array]:
     """Return dx, dγ = Σ dy·x̂ and dβ = Σ dy.
 
     dx = (g − mean(g) − x̂·mean(g·x̂))/√(σ² + eps) with g = γ·dy, or (1 + γ)·dy (Ioffe & Szegedy 2015, section 3); without
-    mean(g) for RMS norm; g/√(σ² + eps) where the statistics are constants.
+    mean(g) for RMS norm; g/√(σ² + eps) where the statistics are constants. With a residual, dx is the gradient
+    of s = x + r, to which ds is added.
     """
+    if problem.residual and inputs.ds is not None:
+        results = backward(*without_residual(problem, inputs))
+        return {**results, "dx": results["dx"] + inputs.ds}
     seen = view(problem)
     taken = statistics(problem, inputs)
     normalized = (inputs.x.reshape(seen.shape) - taken.mean) * taken.rstd

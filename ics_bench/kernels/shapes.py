@@ -58,6 +58,8 @@ def variants(problem: Problem) -> Iterator[Problem]:
     """List the same problem with each of the options that its norm has."""
     if problem.norm in ROW_NORMS:
         yield replace(problem, zero_centered=True)
+        yield replace(problem, residual=True)
+        yield replace(problem, residual=True, zero_centered=True)
 
 
 def _take_turns(lists: Sequence[list[Problem]]) -> list[Problem]:

@@ -26,11 +26,14 @@ GROUP_NORMS = ("group", "instance")
 CHANNELS_LAST_RANKS = (4, 5)
 """Dimensions of shapes that torch can lay out with the channels last."""
 
+TENSOR_OUTPUTS = ("y", "s", "dx")
+"""Outputs in the shape and dtype of x; the others are float32, one number a feature."""
+
 KERNEL_NORMS = (*ROW_NORMS, *GROUP_NORMS, "batch")
 """Norms with a reference to be checked against; any other is timed unchecked."""
 
 
-OPTIONS = ("zero_centered",)
+OPTIONS = ("residual", "zero_centered")
 """Fields of `Problem` that change what the norms of rows compute; a provider says which it has."""
 
 
@@ -56,6 +59,10 @@ class Problem:
     zero_centered : bool
         Whether the scale is 1 + γ, as in Gemma, and weight decay draws it to 1. For the row norms. The
         gradients have the same formulas, with 1 + γ for γ.
+    residual : bool
+        Whether the norm is of s = x + r, rounded to the dtype as the residual stream of a transformer is
+        stored, and s is returned beside y. The backward pass reads s, dy and the gradient ds that reaches s
+        from elsewhere, and its dx is the gradient of both x and r. For the row norms.
     """
 
     norm: str
@@ -68,6 +75,7 @@ class Problem:
     momentum: float = 0.1
     layout: Layout = "contiguous"
     zero_centered: bool = False
+    residual: bool = False
 
     def __post_init__(self) -> None:
         if len(self.shape) < 2:
@@ -133,7 +141,7 @@ class Problem:
         """What a kernel returns, in order."""
         if self.direction == "forward":
             updates = ("running_mean", "running_var") if self.norm == "batch" and self.training else ()
-            return ("y", *updates)
+            return ("y", *(("s",) if self.residual else ()), *updates)
         if self.norm == "batch" and not self.training:
             return ("dx",)
         return ("dx", "dweight") if self.norm == "rms" else ("dx", "dweight", "dbias")
@@ -191,10 +199,12 @@ def floor_bytes(problem: Problem) -> int:
     batch train   2Sb + 2Cw + 24C     3Sb + Cw + 8C + 2Cw
     batch eval    2Sb + 2Cw + 8C      2Sb + Cw + 8C (dx alone)
     another       2Sb                 3Sb
+    residual      + 2Sb               + Sb
     ============  ==================  ======================
 
     8R is the mean and 1/σ kept for the backward pass, in float32 (RMS norm keeps 1/σ alone); batch
     norm in training also reads and writes its two running statistics. A scale of 1 + γ takes as many bytes as γ.
+    A residual adds r and s to the forward pass, and ds to the backward pass.
     """
     forward = problem.direction == "forward"
     if not problem.known:
@@ -203,19 +213,21 @@ def floor_bytes(problem: Problem) -> int:
     parameters = 1 if problem.norm == "rms" else 2
     statistics = (4 if problem.norm == "rms" else 8) * problem.reduction_sets
     training_batch = problem.norm == "batch" and problem.training
+    tensors = (2 if forward else 3) + (0 if not problem.residual else 2 if forward else 1)
     if forward:
         running = 16 * problem.num_features if training_batch else 0
-        return 2 * problem.tensor_bytes + parameters * one_parameter + statistics + running
+        return tensors * problem.tensor_bytes + parameters * one_parameter + statistics + running
     if problem.norm == "batch" and not training_batch:
         return 2 * problem.tensor_bytes + one_parameter + statistics
-    return 3 * problem.tensor_bytes + one_parameter + statistics + parameters * one_parameter
+    return tensors * problem.tensor_bytes + one_parameter + statistics + parameters * one_parameter
 
 
 def kept_floor_bytes(problem: Problem) -> int:
     """Fewest bytes that a forward pass keeps for the backward pass that `floor_bytes` counts, parameters left out.
 
-    That is what the backward pass reads besides dy and γ: Sb of x, and the mean and 1/σ of each reduction set,
-    8R in float32 (4R for RMS norm). Batch norm in evaluation keeps nothing: its dx is γ·dy/σ, and σ a buffer.
+    That is what the backward pass reads besides gradients and γ: Sb of x, or of s in its place, and the mean
+    and 1/σ of each reduction set, 8R in float32 (4R for RMS norm). Batch norm in evaluation keeps nothing: its
+    dx is γ·dy/σ, and σ a buffer.
     Whoever rounds the statistics to x's type keeps a little less, and whoever takes them again, none.
     """
     if problem.norm == "batch" and not problem.training:

@@ -39,7 +39,11 @@ SHARES = ("copy_share", "bus_share", "roof_share", "vendor_share")
 KEPT = ("kept_bytes", "kept_over_floor")
 """Metrics of a forward pass that autograd records."""
 
-VARIANTS: Mapping[str, tuple[str, ...]] = {"zero_centered": ("zero_centered",)}
+VARIANTS: Mapping[str, tuple[str, ...]] = {
+    "zero_centered": ("zero_centered",),
+    "residual": ("residual",),
+    "residual_zero_centered": ("residual", "zero_centered"),
+}
 """Modes of the norms of rows besides the plain one, with the fields of `Problem` that they turn on."""
 
 COPY_TRANSFERS, ALLOCATING_COPY_TRANSFERS = 2, 3

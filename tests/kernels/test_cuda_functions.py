@@ -11,7 +11,15 @@ from torch.nn import functional
 
 from ics_bench.core import UsageError
 from ics_bench.kernels.cuda import functions, launch
-from ics_bench.kernels.cuda.functions import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from ics_bench.kernels.cuda.functions import (
+    add_layer_norm,
+    add_rms_norm,
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    rms_norm,
+)
 from ics_bench.kernels.provider import load_provider
 from ics_bench.kernels.spec import Problem
 
@@ -66,6 +74,56 @@ def test_zero_centred_weights_scale_by_one_more(on_host: HostGpu) -> None:
     ours = lambda x, w: rms_norm(x, w, zero_centered=True)  # noqa: E731
     _agree(ours, lambda x, w: functional.rms_norm(x, [20], 1 + w, 1e-5), x, weight)
     _agree(lambda x: rms_norm(x, zero_centered=True), lambda x: functional.rms_norm(x, [20], eps=1e-5), x)
+
+
+def _add_and(norm, *fixed):
+    """A residual add and torch's norm, as a user writes them."""
+
+    def function(x: torch.Tensor, residual: torch.Tensor, *parameters: torch.Tensor):
+        s = x + residual
+        return norm(s, [20], *parameters, *fixed), s
+
+    return function
+
+
+def _streams(function, dtype: torch.dtype, parameters: int, used: str) -> list[torch.Tensor]:
+    """Results and gradients where y, s or both go into the loss."""
+    leaves = [_normal(2, 3, 20, seed=seed, dtype=dtype).requires_grad_() for seed in range(2)]
+    leaves += [_normal(20, seed=seed).requires_grad_() for seed in range(2, 2 + parameters)]
+    y, s = function(*leaves)
+    loss = sum(_normal(2, 3, 20, seed=9).mul(t.float()).sum() for name, t in (("y", y), ("s", s)) if name in used)
+    gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+    return [y.detach(), s.detach(), *(g for g in gradients if g is not None)]
+
+
+@needs_host
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("used", ["ys", "y", "s"])
+def test_a_residual_is_added_and_gets_the_gradient_of_the_sum(on_host: HostGpu, dtype: torch.dtype, used: str) -> None:
+    pairs = [
+        (add_layer_norm, _add_and(functional.layer_norm), 2),
+        (add_rms_norm, _add_and(functional.rms_norm, 1e-5), 1),
+    ]
+    for ours, theirs, parameters in pairs:
+        found, expected = (_streams(function, dtype, parameters, used) for function in (ours, theirs))
+        assert found[1].equal(expected[1])
+        close = 1e-4 if dtype == torch.float32 else 3e-2
+        for mine, other in zip(found, expected, strict=True):
+            assert mine.dtype == other.dtype
+            torch.testing.assert_close(mine, other, rtol=close, atol=close)
+
+
+@needs_host
+def test_x_and_its_residual_have_gradients_of_their_own(on_host: HostGpu) -> None:
+    x, residual = (_normal(3, 2, 8, seed=seed).requires_grad_() for seed in range(2))
+    y, s = add_rms_norm(x, residual, _normal(8), zero_centered=True)
+    (y.square() + s).sum().backward()
+    assert x.grad.equal(residual.grad)
+    assert x.grad.data_ptr() != residual.grad.data_ptr()  # an optimizer may write over either
+    only = _normal(8, 2, 3).requires_grad_()
+    add_layer_norm(only.mT, residual.detach().mT.reshape(8, 3, 2))[0].square().sum().backward()
+    assert only.grad.shape == only.shape
 
 
 @needs_host
@@ -126,6 +184,8 @@ def test_gradients_of_gradients_are_refused(on_host: HostGpu) -> None:
         (lambda: layer_norm(_normal(3, 8).double()), "no dtype 'float64'"),
         (lambda: layer_norm(_normal(3, 8), _normal(7)), r"'weight' is \(7,\).*takes \(8,\)"),
         (lambda: layer_norm(torch.tensor(1.0)), "no dimension"),
+        (lambda: add_rms_norm(_normal(3, 8), _normal(8)), r"x is \(3, 8\) and its residual \(8,\): expand"),
+        (lambda: add_rms_norm(_normal(3, 8), _normal(3, 8).bfloat16()), "'residual' is .* of torch.bfloat16"),
         (lambda: group_norm(_normal(3, 8, 4), 3), "3 groups do not divide 8"),
         (lambda: batch_norm(_normal(1, 8), torch.zeros(8), torch.ones(8), training=True), "more than one value"),
         (lambda: batch_norm(_normal(3, 8), torch.zeros(8), torch.ones(8, dtype=torch.float64)), "torch.float32"),

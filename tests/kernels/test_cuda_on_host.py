@@ -142,8 +142,10 @@ def test_groups_that_fit_no_cluster_go_by_way_of_memory(gpu: HostGpu, direction:
 @pytest.mark.parametrize("shape", [(5, 1000), (3, 2041)])
 def test_a_gpu_without_clusters_reads_long_rows_in_chunks(gpu: HostGpu, narrow: None, shape, direction: str) -> None:
     gpu.device = replace(SMALL_GPU, clusters=False)
-    assert _worst(gpu, Problem("layer", direction, shape)) <= 1.0
-    assert all(not name.startswith("row") or name.endswith(", 1>") for name in gpu.launched)
+    for residual in (False, True):
+        assert _worst(gpu, Problem("layer", direction, shape, residual=residual)) <= 1.0
+    rows_only = [name for name in gpu.launched if name.startswith("row")]
+    assert all(name.endswith((", 1>", ", 1, true>")) for name in rows_only)
 
 
 @pytest.mark.parametrize("offset", [1, 3])
@@ -152,11 +154,13 @@ def test_a_gpu_without_clusters_reads_long_rows_in_chunks(gpu: HostGpu, narrow: 
     [
         Problem("layer", "forward", (3, 64), "bfloat16"),
         Problem("rms", "backward", (3, 64), "float16"),
+        Problem("layer", "forward", (3, 64), "bfloat16", residual=True),
+        Problem("rms", "backward", (3, 64), "float16", residual=True, zero_centered=True),
         Problem("batch", "backward", (3, 8, 4, 8)),
         Problem("group", "forward", (3, 8, 4, 8), "bfloat16", groups=2, layout="channels_last"),
         Problem("instance", "backward", (3, 8, 4, 8)),
     ],
-    ids=lambda p: f"{p.norm}-{p.direction}" if isinstance(p, Problem) else str(p),
+    ids=lambda p: "-".join((p.norm, p.direction, *p.options)) if isinstance(p, Problem) else str(p),
 )
 def test_tensors_at_any_address_are_read_and_written(gpu: HostGpu, problem: Problem, offset: int) -> None:
     gpu.offset = offset  # outputs; the host refuses 16-byte accesses to them
@@ -170,7 +174,7 @@ def test_results_do_not_depend_on_the_order_in_which_threads_and_blocks_run(
     gpu: HostGpu, narrow: None, norm: str, direction: str
 ) -> None:
     shape = (7, 2040) if norm == "layer" else (3, 8, 9, 8)
-    problem = Problem(norm, direction, shape, groups=2)
+    problem = Problem(norm, direction, shape, groups=2, residual=norm == "layer")
     found = []
     for backwards in (False, True):
         gpu.backwards = backwards
@@ -178,8 +182,9 @@ def test_results_do_not_depend_on_the_order_in_which_threads_and_blocks_run(
     assert all(a.equal(b) for a, b in zip(*found, strict=True))
 
 
-def test_no_rows_give_no_results_and_parameter_gradients_of_zero(gpu: HostGpu) -> None:
-    problem = Problem("layer", "backward", (0, 8))
+@pytest.mark.parametrize("residual", [False, True])
+def test_no_rows_give_no_results_and_parameter_gradients_of_zero(gpu: HostGpu, residual: bool) -> None:
+    problem = Problem("layer", "backward", (0, 8), residual=residual)
     dx, dweight, dbias = prepare(problem, draw(problem, "normal", 0), gpu)()
     assert dx.shape == (0, 8)
     assert not dweight.any()

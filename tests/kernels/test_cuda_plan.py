@@ -23,7 +23,7 @@ from ics_bench.kernels.cuda.groups import geometry as group_geometry
 from ics_bench.kernels.cuda.plan import plan
 from ics_bench.kernels.cuda.rows import MOST_THREADS, geometry
 from ics_bench.kernels.cuda.source import FAMILIES, FOLDER, instantiations, source
-from ics_bench.kernels.spec import GROUP_NORMS, KERNEL_NORMS, ROW_NORMS, Problem
+from ics_bench.kernels.spec import GROUP_NORMS, KERNEL_NORMS, OPTIONS, ROW_NORMS, Problem
 
 H100 = Device(multiprocessors=132, clusters=True, shared_bytes=227 * 1024)
 A100 = Device(multiprocessors=108, clusters=False, shared_bytes=163 * 1024)
@@ -37,7 +37,8 @@ def problems(draw: st.DrawFn) -> Problem:
     norm = draw(st.sampled_from(KERNEL_NORMS))
     direction, dtype = draw(st.sampled_from(["forward", "backward"])), draw(DTYPES)
     if norm in ROW_NORMS:
-        return Problem(norm, direction, (draw(SIZES), draw(SIZES)), dtype)
+        options = {option: draw(st.booleans()) for option in OPTIONS}
+        return Problem(norm, direction, (draw(SIZES), draw(SIZES)), dtype, **options)
     groups, members = draw(st.integers(1, 40)), draw(st.integers(1, 100))
     shape = (draw(st.integers(2, 300)), groups * members, draw(st.integers(1, 128)), draw(st.integers(1, 128)))
     layout, training = draw(st.sampled_from(["contiguous", "channels_last"])), draw(st.booleans())
@@ -67,6 +68,8 @@ def test_every_plan_is_one_that_a_gpu_can_launch(problem: Problem, device: Devic
 def test_every_buffer_that_a_plan_names_exists(problem: Problem, aligned: bool) -> None:
     made = plan(problem, H100, aligned)
     known = {"x", "dy", "weight", "bias", "running_mean", "running_var", "mean", "rstd", *problem.outputs}
+    if problem.residual:
+        known |= {"residual"} if problem.direction == "forward" else {"ds"}
     named = {a for launch in made.launches for a in launch.arguments if isinstance(a, str)}
     assert named <= known | set(made.scratch)
     assert set(made.scratch) <= named
@@ -181,6 +184,9 @@ def test_nothing_to_do_starts_nothing_but_zero_gradients(norm: str, direction: s
     made = plan(Problem(norm, direction, shape, training=False), H100, aligned=True)
     sums = direction == "backward" and norm != "batch"
     assert [launch.kernel for launch in made.launches] == ["sum_partials"] * sums
+    if norm in ROW_NORMS:
+        with_residual = plan(Problem(norm, direction, shape, residual=True), H100, aligned=True)
+        assert [launch.kernel for launch in with_residual.launches] == ["sum_partials"] * sums
 
 
 def test_a_translation_unit_is_whole_and_carries_the_constants_that_plans_rely_on() -> None:

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ics_bench.kernels.bounds import EPSILON, EXTRA, HALF_SUBNORMAL, error_bounds, gamma
+from ics_bench.kernels.bounds import EPSILON, EXTRA, HALF_SUBNORMAL, UNIT_ROUNDOFF, error_bounds, gamma
 from ics_bench.kernels.check import excess
 from ics_bench.kernels.inputs import KINDS, draw, exact_inputs
 from ics_bench.kernels.provider import Chains
-from ics_bench.kernels.reference import evaluate, scale_of, statistics
-from ics_bench.kernels.spec import DTYPE_BYTES, Problem, view
+from ics_bench.kernels.reference import evaluate, scale_of, statistics, without_residual
+from ics_bench.kernels.spec import DTYPE_BYTES, TENSOR_OUTPUTS, Problem, view
 
 NO_SUMS = Chains(0, 0, 0)
 
@@ -23,6 +23,8 @@ PROBLEMS = [
     Problem("layer", "forward", (5, 37)),
     Problem("rms", "forward", (5, 37)),
     Problem("layer", "forward", (5, 37), zero_centered=True),
+    Problem("layer", "forward", (5, 37), residual=True),
+    Problem("rms", "forward", (5, 37), residual=True, zero_centered=True),
     Problem("rms", "forward", (5, 37), zero_centered=True),
     Problem("group", "forward", (3, 8, 3, 5), groups=2),
     Problem("instance", "forward", (3, 4, 5, 5)),
@@ -48,7 +50,7 @@ def test_correct_rounding_is_always_within_the_bound(problem, direction, kind, d
     inputs = exact_inputs(draw(problem, kind, seed))
     exact, bounds = evaluate(problem, inputs), error_bounds(problem, inputs, NO_SUMS)
     for name in problem.outputs:
-        rounded = _rounded(exact[name], dtype if name in ("y", "dx") else "float32")
+        rounded = _rounded(exact[name], dtype if name in TENSOR_OUTPUTS else "float32")
         if np.isfinite(rounded).all():  # float16 ends at 65504
             assert excess(rounded, exact[name], bounds[name]) <= 1.0
 
@@ -56,6 +58,11 @@ def test_correct_rounding_is_always_within_the_bound(problem, direction, kind, d
 def _float32(problem: Problem, inputs, welford: bool) -> dict[str, np.ndarray]:
     """A plain float32 kernel with serial sums, in the factored form that fused kernels use."""
     one = np.float32
+    if problem.residual:
+        found = _float32(*without_residual(problem, inputs), welford)
+        if problem.direction == "forward":
+            return {**found, "s": (inputs.x.astype(one) + inputs.residual.astype(one)).astype(float)}
+        return {**found, "dx": (found["dx"].astype(one) + inputs.ds.astype(one)).astype(float)}
     seen = view(problem)
     order = [a for a in range(len(seen.shape)) if a not in seen.reduced] + list(seen.reduced)
     shape = [seen.shape[a] for a in order]
@@ -130,6 +137,12 @@ def test_a_plain_float32_kernel_with_serial_sums_is_within_the_bound(problem, di
 
 def _perturbed(problem: Problem, inputs, chains: Chains, signs: list[int]) -> dict[str, np.ndarray]:
     """The formulas in float64, each intermediate as wrong as the derivation lets it be."""
+    if problem.residual:
+        found = _perturbed(*without_residual(problem, inputs), chains, signs)
+        if "dx" in found:
+            rounded = found["dx"] * (1.0 + signs[4] * UNIT_ROUNDOFF[problem.dtype] * chains.rounds_first)
+            found["dx"] = (rounded + inputs.ds) * (1.0 + signs[3] * EPSILON)
+        return found
     seen, taken = view(problem), statistics(problem, inputs)
     x, dy = inputs.x.reshape(seen.shape), inputs.dy.reshape(seen.shape)
     weight, bias = scale_of(problem, inputs).reshape(seen.parameters), inputs.bias.reshape(seen.parameters)
@@ -163,7 +176,7 @@ def test_intermediates_as_wrong_as_the_derivation_allows_are_within_the_bound(
     problem, direction, kind, signs, seed
 ) -> None:
     problem = replace(problem, direction=direction)
-    inputs, chains = exact_inputs(draw(problem, kind, seed)), Chains(40, 400, 4000)
+    inputs, chains = exact_inputs(draw(problem, kind, seed)), Chains(40, 400, 4000, seed % 2 == 1)
     exact, bounds = evaluate(problem, inputs), error_bounds(problem, inputs, chains)
     for name, value in _perturbed(problem, inputs, chains, signs).items():
         assert excess(value, exact[name], bounds[name]) <= 1.0, name
@@ -213,3 +226,27 @@ def test_a_mean_that_float32_cannot_resolve_has_no_bound() -> None:
         error_bounds(problem, replace(inputs, x=inputs.x + 1e7), Chains(64, 0, 0))
     with pytest.raises(ValueError, match="chain"):
         gamma(2**24)
+
+
+def test_a_gradient_rounded_before_the_streams_is_added_is_covered_only_where_it_is_declared() -> None:
+    problem = Problem("layer", "backward", (50, 64), "bfloat16", residual=True)
+    inputs = exact_inputs(draw(problem, "normal", seed=0))
+    exact = evaluate(problem, inputs)["dx"]
+    twice = _rounded(_rounded(exact - inputs.ds, "bfloat16") + inputs.ds, "bfloat16")
+    once = _rounded(exact, "bfloat16")
+    found = []
+    for declared in (False, True):
+        bound = error_bounds(problem, inputs, Chains(16, 16, 16, declared))["dx"]
+        found.append((excess(once, exact, bound) <= 1.0, excess(twice, exact, bound) <= 1.0))
+    assert found == [(True, False), (True, True)]
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPE_BYTES))
+def test_the_next_number_beside_the_stream_is_beyond_its_bound(dtype: str) -> None:
+    problem = Problem("rms", "forward", (5, 37), dtype, residual=True)
+    inputs = exact_inputs(draw(problem, "normal", seed=0))
+    exact, bound = evaluate(problem, inputs)["s"], error_bounds(problem, inputs, NO_SUMS)["s"]
+    s = torch.tensor(exact).to(getattr(torch, dtype))
+    for end in (-torch.inf, torch.inf):
+        beside = torch.nextafter(s, torch.full_like(s, end)).double().numpy()
+        assert (np.abs(beside - exact) >= bound).all()

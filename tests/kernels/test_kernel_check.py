@@ -15,7 +15,7 @@ from ics_bench.kernels.inputs import exact_inputs
 from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, load_provider
 from ics_bench.kernels.reference import Inputs, evaluate
 from ics_bench.kernels.shapes import variants
-from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, OPTIONS, ROW_NORMS, Problem
+from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, OPTIONS, ROW_NORMS, TENSOR_OUTPUTS, Problem
 
 SHAPES = {"layer": (16, 96), "rms": (16, 96), "group": (4, 16, 6, 6), "instance": (4, 16, 6, 6), "batch": (4, 16, 6, 6)}
 Results = dict[str, np.ndarray]
@@ -56,7 +56,7 @@ def _times_weight(inputs: Inputs) -> np.ndarray:
 
 
 def _dtype(problem: Problem, name: str) -> torch.dtype:
-    return getattr(torch, problem.dtype if name in ("y", "dx") else "float32")
+    return getattr(torch, problem.dtype if name in TENSOR_OUTPUTS else "float32")
 
 
 def _problem(norm: str, direction: str, dtype: str = "float32") -> Problem:
@@ -66,6 +66,53 @@ def _problem(norm: str, direction: str, dtype: str = "float32") -> Problem:
 def _forget_the_offset_in_the_second_pass(problem: Problem, results: Results, inputs: Results) -> None:
     x = inputs["x"]
     results["dx"] -= inputs["dy"] / np.sqrt(np.square(x).mean(1, keepdims=True) + problem.eps)
+
+
+class Stream(Rounded):
+    """The oracle of a problem with a residual, whose inputs a bug changes."""
+
+    def __init__(self, change: Callable[[Problem, Inputs], Results]) -> None:
+        super().__init__()
+        self.change = change
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        def kernel() -> tuple[torch.Tensor, ...]:
+            results = {**evaluate(problem, inputs), **self.change(problem, inputs)}
+            return tuple(torch.tensor(results[name]).to(_dtype(problem, name)) for name in problem.outputs)
+
+        inputs = exact_inputs(tensors)
+        return kernel
+
+
+def _unrounded(problem: Problem, inputs: Inputs) -> Results:
+    plain = replace(problem, residual=False)
+    return {"y": evaluate(plain, replace(inputs, x=inputs.x + inputs.residual))["y"]}
+
+
+STREAM_BUGS = {
+    "s not rounded before the statistics": ("forward", "y", _unrounded),
+    "the residual not normalized": (
+        "forward", "y", lambda p, i: {"y": evaluate(replace(p, residual=False), i)["y"]},
+    ),
+    "x returned for s": ("forward", "s", lambda p, i: {"s": i.x}),
+    "ds not added": ("backward", "dx", lambda p, i: {"dx": evaluate(p, i)["dx"] - i.ds}),
+    "ds added twice": ("backward", "dx", lambda p, i: {"dx": evaluate(p, i)["dx"] + i.ds}),
+    "the gradient of x for that of s": (
+        "backward", "dx", lambda p, i: {"dx": evaluate(replace(p, residual=False), i)["dx"] + i.ds},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("direction", "output", "change"), STREAM_BUGS.values(), ids=STREAM_BUGS)
+@pytest.mark.parametrize("norm", ROW_NORMS)
+def test_a_bug_with_a_residual_exceeds_the_bound(norm: str, direction: str, output: str, change) -> None:
+    problem = replace(_problem(norm, direction, "bfloat16"), residual=True)
+    assert check(Stream(lambda p, i: {}), problem, seed=5, device="cpu").correct
+    for kind in ("normal", "offset"):
+        found = run_once(Stream(change), problem, kind, 5, "cpu")
+        assert 1.0 < found.pop(output) < math.inf
+        assert max(found.values()) <= 1.0
+    assert not check(Stream(change), problem, seed=5, device="cpu").correct
 
 
 @pytest.mark.parametrize("norm", ROW_NORMS)

@@ -50,6 +50,24 @@ def test_zero_centred_weights_make_the_scale_that_plain_ones_are(kind: str) -> N
     assert plain.bias.equal(centered.bias)
 
 
+@pytest.mark.parametrize("dtype", sorted(DTYPE_BYTES))
+def test_a_residual_leaves_the_sum_what_x_is(dtype: str) -> None:
+    plain = Problem("layer", "forward", (16, 200), dtype)
+    problem = replace(plain, residual=True)
+    for kind in KINDS:
+        tensors, without = draw(problem, kind, 0), draw(plain, kind, 0)
+        assert all(tensor.equal(getattr(tensors, name)) for name, tensor in without.named().items())
+        assert set(tensors.clone().named()) - set(without.named()) == {"residual", "ds"}
+        s = (tensors.x + tensors.residual).double()
+        deviation = s.std(1)
+        assert {
+            "normal": (deviation > 1).all(),
+            "offset": (s.mean(1).abs() > 20 * deviation).all(),
+            "constant": (deviation < 1e-12).all(),
+            "small": (deviation.square() < problem.eps / 4).all(),
+        }[kind]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_inputs_are_fresh_for_every_seed_and_equal_for_equal_ones(kind: str) -> None:
     problem = PROBLEMS[0]

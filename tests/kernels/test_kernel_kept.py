@@ -92,6 +92,13 @@ def test_a_scale_made_of_the_weight_is_kept_unless_the_norm_adds_by_itself(
     assert _kept(load_provider("cuda"), problem) == kept_floor_bytes(problem)
 
 
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+def test_a_stream_is_kept_in_place_of_what_was_added(norm: str, on_host: None) -> None:
+    problem = _problem(norm, "bfloat16", residual=True, zero_centered=True)
+    assert _kept(load_provider("cuda"), problem) == kept_floor_bytes(problem)
+    assert kept_floor_bytes(problem) == kept_floor_bytes(replace(problem, residual=False))
+
+
 class Library(Differentiable):
     """A library's function: torch's own."""
 

@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +12,9 @@ import torch
 from ics_bench.kernels import PROVIDERS
 from ics_bench.kernels.check import check
 from ics_bench.kernels.differentiable import Differentiable
-from ics_bench.kernels.functional import functional_norm
+from ics_bench.kernels.functional import functional_norm, others_of
 from ics_bench.kernels.provider import Kernel, Provider, Tensors, load_provider
-from ics_bench.kernels.providers.cupy_arrays import CupyArrays
+from ics_bench.kernels.providers.cupy_arrays import CupyArrays, stream_kept
 from ics_bench.kernels.shapes import variants
 from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, OPTIONS, ROW_NORMS, Problem
 
@@ -77,7 +77,7 @@ class Numpy(CupyArrays):
         return Provider.why_not(self, problem, device)  # it does without CuPy
 
     def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
-        arrays = {field.name: getattr(tensors, field.name).numpy() for field in fields(tensors)}
+        arrays = stream_kept(problem, {name: tensor.numpy() for name, tensor in tensors.named().items()})
         return lambda: tuple(map(torch.from_numpy, self.evaluate(np, problem, arrays)))
 
 
@@ -105,8 +105,13 @@ def test_who_lacks_an_option_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     rms = replace(_problem("rms"), zero_centered=True)
     assert load_provider("quack").why_not(rms, "cuda") == "Quack has no option 'zero_centered' of rms norm"
     monkeypatch.setattr("ics_bench.kernels.differentiable._is_installed", lambda module: True)
-    assert "for RMS norm alone" in str(load_provider("liger").why_not(zero_centered, "cuda"))
+    assert "has zero_centered for RMS norm alone" in str(load_provider("liger").why_not(zero_centered, "cuda"))
     assert load_provider("liger").why_not(rms, "cuda") is None
+    for name in ("quack", "torch_compile"):
+        residual = replace(_problem("rms"), residual=True)
+        assert load_provider(name).why_not(residual, "cuda") is None
+        said = str(load_provider(name).why_not(replace(residual, dtype="bfloat16"), "cuda"))
+        assert "normalizes x + r before it is rounded to bfloat16" in said
 
 
 def test_inputs_that_an_unknown_order_of_sums_leaves_without_a_bound_are_counted() -> None:
@@ -124,8 +129,8 @@ class PlainTorch(Differentiable):
     options = frozenset(OPTIONS)
 
     def function(self, problem: Problem, tensors: Tensors):
-        norm = functional_norm(problem)
-        return lambda x, weight, bias: norm(x, weight, bias, tensors.running_mean, tensors.running_var)
+        norm, others = functional_norm(problem), others_of(problem, tensors)
+        return lambda x, weight, bias: norm(x, weight, bias, *others)
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])

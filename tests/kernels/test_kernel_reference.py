@@ -6,8 +6,8 @@ import torch
 from torch.nn import functional
 
 from ics_bench.kernels.inputs import KINDS, draw, exact_inputs
-from ics_bench.kernels.reference import backward, forward
-from ics_bench.kernels.spec import Problem
+from ics_bench.kernels.reference import backward, forward, quantize
+from ics_bench.kernels.spec import DTYPE_BYTES, Problem
 
 CASES = [
     Problem("layer", "forward", (7, 33)),
@@ -78,3 +78,51 @@ def test_rows_without_samples_have_empty_results() -> None:
     found = backward(problem, exact_inputs(draw(problem, "normal", seed=0)))
     assert found["dx"].shape == (0, 8)
     assert not found["dweight"].any()
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPE_BYTES))
+def test_numbers_are_quantized_as_torch_does(dtype: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    plain = torch.randn(4000, generator=generator, dtype=torch.float64)
+    grid = plain.to(getattr(torch, dtype))
+    step = torch.nextafter(grid, torch.full_like(grid, torch.inf)).double() - grid.double()
+    ties = grid.double() + step / 2
+    tiny = torch.finfo(grid.dtype).smallest_normal * plain
+    for values in (plain, ties, tiny, torch.zeros(1, dtype=torch.float64), 1e4 * plain):
+        expected = values.to(grid.dtype).double().numpy()
+        assert (quantize(values.numpy(), dtype) == expected).all()
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPE_BYTES))
+def test_a_sum_of_two_numbers_is_rounded_once_by_way_of_float32_too(dtype: str) -> None:
+    generator = torch.Generator().manual_seed(1)
+    scale = 2.0 ** torch.randint(-6, 7, (2, 20000), generator=generator)
+    x, r = (scale * torch.randn(2, 20000, generator=generator)).to(getattr(torch, dtype))
+    assert (quantize((x.double() + r.double()).numpy(), dtype) == (x + r).double().numpy()).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+@pytest.mark.parametrize("zero_centered", [False, True])
+def test_the_oracle_of_a_residual_agrees_with_autograd(norm: str, zero_centered: bool, kind: str) -> None:
+    problem = Problem(norm, "forward", (7, 33), "bfloat16", residual=True, zero_centered=zero_centered)
+    tensors = draw(problem, kind, seed=3)
+    inputs = exact_inputs(tensors)
+    s = (tensors.x + tensors.residual).double().requires_grad_()
+    weight, bias = (torch.tensor(value, requires_grad=True) for value in (inputs.weight, inputs.bias))
+    y = _torch(problem, s, weight, bias, None, None)
+    torch.autograd.backward((y, s.clone()), (torch.tensor(inputs.dy), torch.tensor(inputs.ds)))
+    found = forward(problem, inputs)
+    assert set(found) == {"y", "s"}
+    np.testing.assert_array_equal(found["s"], s.detach().numpy())
+    np.testing.assert_allclose(found["y"], y.detach().numpy(), rtol=1e-9, atol=1e-9)
+    gradients = backward(Problem(**{**_fields(problem), "direction": "backward"}), inputs)
+    largest = np.abs(s.grad.numpy()).max()
+    np.testing.assert_allclose(gradients["dx"], s.grad.numpy(), rtol=1e-8, atol=1e-9 * max(1.0, largest))
+    np.testing.assert_allclose(gradients["dweight"], weight.grad.numpy(), rtol=1e-8, atol=1e-8)
+
+
+def test_a_residual_that_is_not_there_is_missed() -> None:
+    inputs = exact_inputs(draw(Problem("layer", "forward", (2, 8)), "normal", seed=0))
+    with pytest.raises(ValueError, match=r"layer norm with a residual needs inputs\.residual"):
+        forward(Problem("layer", "forward", (2, 8), residual=True), inputs)

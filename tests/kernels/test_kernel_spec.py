@@ -33,6 +33,10 @@ BY_HAND = [
     (Problem("batch", "backward", MAPS), 3 * 576 + 32 + 8 * 8 + 2 * 32),
     (Problem("batch", "forward", MAPS, training=False), 2 * 576 + 2 * 32 + 8 * 8),
     (Problem("batch", "backward", MAPS, training=False), 2 * 576 + 32 + 8 * 8),
+    (Problem("layer", "forward", ROWS, residual=True), 4 * 128 + 2 * 32 + 8 * 4),
+    (Problem("layer", "backward", ROWS, residual=True), 4 * 128 + 32 + 8 * 4 + 2 * 32),
+    (Problem("rms", "forward", ROWS, "bfloat16", residual=True), 4 * 64 + 32 + 4 * 4),
+    (Problem("rms", "backward", ROWS, "bfloat16", residual=True), 4 * 64 + 32 + 4 * 4 + 32),
     (Problem("mine:Norm", "forward", MAPS), 2 * 576),
     (Problem("mine:Norm", "backward", MAPS, "float16"), 3 * 288),
 ]
@@ -48,6 +52,7 @@ def test_floors_agree_with_a_count_by_hand(problem: Problem, expected: int) -> N
     [
         (Problem("layer", "forward", ROWS, "bfloat16"), 64 + 8 * 4),
         (Problem("rms", "backward", ROWS), 128 + 4 * 4),
+        (Problem("rms", "forward", ROWS, residual=True), 128 + 4 * 4),  # s instead of x
         (Problem("group", "forward", MAPS, groups=2), 576 + 8 * 4),
         (Problem("batch", "forward", MAPS), 576 + 8 * 8),
         (Problem("batch", "forward", MAPS, training=False), 0),
@@ -139,6 +144,11 @@ def test_a_scale_of_one_more_takes_as_many_bytes() -> None:
 def test_rows_have_no_channels_last() -> None:
     with pytest.raises(ValueError, match="4 or 5 dimensions"):
         Problem("batch", "forward", (4, 8), layout="channels_last")
+
+
+def test_a_residual_stream_is_returned_beside_the_result_and_has_one_gradient() -> None:
+    assert Problem("layer", "forward", ROWS, residual=True).outputs == ("y", "s")
+    assert Problem("rms", "backward", ROWS, residual=True).outputs == ("dx", "dweight")
 
 
 @pytest.mark.parametrize("norm", GROUP_NORMS)

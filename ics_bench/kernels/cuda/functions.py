@@ -39,6 +39,25 @@ def rms_norm(x: torch.Tensor, weight: Optional = None, eps: float = 1e-5, zero_c
     return _rows("rms", x, weight, None, eps, zero_centered)
 
 
+def add_layer_norm(
+    x: torch.Tensor,
+    residual: torch.Tensor,
+    weight: Optional = None,
+    bias: Optional = None,
+    eps: float = 1e-5,
+    zero_centered: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the layer norm of s = x + residual, and s, in one pass; both of one shape ``(*, N)`` and dtype."""
+    return _add("layer", x, residual, weight, bias, eps=eps, zero_centered=zero_centered)
+
+
+def add_rms_norm(
+    x: torch.Tensor, residual: torch.Tensor, weight: Optional = None, eps: float = 1e-5, zero_centered: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the RMS norm of s = x + residual, and s, in one pass; both of one shape ``(*, N)`` and dtype."""
+    return _add("rms", x, residual, weight, None, eps=eps, zero_centered=zero_centered)
+
+
 def group_norm(
     x: torch.Tensor, num_groups: int, weight: Optional = None, bias: Optional = None, eps: float = 1e-5
 ) -> torch.Tensor:
@@ -94,6 +113,16 @@ def forward(
     return operation["y"], None if problem.norm == "rms" else operation["mean"], operation["rstd"]
 
 
+def forward_with_residual(
+    problem: Problem, x: torch.Tensor, residual: torch.Tensor, weight: Optional = None, bias: Optional = None
+) -> tuple[torch.Tensor, torch.Tensor, Optional, Optional]:
+    """Return y, the stream s = x + residual, and the mean and 1/√(variance + eps) of each row of s."""
+    inputs = {"x": x, "residual": residual, "weight": weight, "bias": bias}
+    operation = bind(replace(problem, direction="forward"), inputs, engine_of(x.device))
+    operation()
+    return operation["y"], operation["s"], None if problem.norm == "rms" else operation["mean"], operation["rstd"]
+
+
 def backward(
     problem: Problem,
     dy: torch.Tensor,
@@ -102,14 +131,19 @@ def backward(
     mean: Optional = None,
     rstd: Optional = None,
     running_var: Optional = None,
+    ds: Optional = None,
 ) -> tuple[torch.Tensor, Optional, Optional]:
-    """Return dx, dweight and dbias from what `forward` left; ``running_var`` for batch norm in evaluation."""
+    """Return dx, dweight and dbias from what `forward` left; ``running_var`` for batch norm in evaluation.
+
+    With a residual, x is the stream s that `forward_with_residual` returned, and ``ds`` is added to its gradient.
+    """
     problem = replace(problem, direction="backward")
     inputs = {"x": x, "dy": dy, "weight": weight}
     if problem.norm == "batch" and not problem.training:
         inputs |= {"running_var": running_var}
     else:
         inputs |= {"rstd": rstd} if problem.norm == "rms" else {"mean": mean, "rstd": rstd}
+    inputs |= {"ds": ds} if problem.residual else {}
     operation = bind(problem, inputs, engine_of(x.device))
     operation()
     found = [operation[name] if name in problem.outputs else None for name in ("dx", "dweight", "dbias")]
@@ -144,6 +178,50 @@ class Norm(torch.autograd.Function):
         found = backward(ctx.problem, laid_out(dy, ctx.problem.layout), x, weight, mean, rstd, frozen)
         wanted = ctx.needs_input_grad[1:4]
         return None, *(one if want else None for one, want in zip(found, wanted, strict=True)), None, None
+
+
+class AddNorm(torch.autograd.Function):
+    """A norm of the sum of x and a residual, which is returned, too; both ``(*, N)``.
+
+    It sees them as rows by itself: leaves that got their gradients through views would share one storage.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, problem: Problem, x: torch.Tensor, residual: torch.Tensor, weight: Optional, bias: Optional
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute y and s, and keep s, the weight and the statistics."""
+        rows, others = (tensor.reshape(problem.shape).contiguous() for tensor in (x, residual))
+        y, s, mean, rstd = forward_with_residual(problem, rows, others, weight, bias)
+        y, s = y.view(x.shape), s.view(x.shape)
+        ctx.problem = problem
+        ctx.save_for_backward(s, weight, mean, rstd)
+        ctx.set_materialize_grads(False)
+        return y, s
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, dy: Optional, ds: Optional) -> tuple[Any, ...]:
+        """Compute the gradients of x, residual, weight and bias; where nothing reaches s, nothing is added."""
+        if dy is None:
+            return None, ds, ds, None, None
+        s, weight, mean, rstd = ctx.saved_tensors
+        problem, shape = replace(ctx.problem, residual=ds is not None), ctx.problem.shape
+        rows = None if ds is None else ds.reshape(shape).contiguous()
+        dy, rows_of_s = dy.reshape(shape).contiguous(), s.view(shape)
+        dx, dweight, dbias = backward(problem, dy, rows_of_s, weight, mean, rstd, ds=rows)
+        dx, wanted = dx.view(s.shape), ctx.needs_input_grad[1:]
+        return None, *(one if want else None for one, want in zip((dx, dx, dweight, dbias), wanted, strict=True))
+
+
+def record_with_residual(
+    problem: Problem, x: torch.Tensor, residual: torch.Tensor, weight: Optional, bias: Optional
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute y and s so that autograd can differentiate them."""
+    weight, bias = (None if parameter is None else parameter.float() for parameter in (weight, bias))
+    arguments = (problem, x, residual, weight, bias)
+    found: tuple[torch.Tensor, torch.Tensor] = AddNorm.apply(*arguments)  # type: ignore[no-untyped-call]
+    return found
 
 
 def record(
@@ -192,7 +270,20 @@ def _problem(norm: str, x: torch.Tensor, **options: Any) -> Problem:
 def _rows(
     norm: str, x: torch.Tensor, weight: Optional, bias: Optional, eps: float, zero_centered: bool
 ) -> torch.Tensor:
+    rows = _as_rows(norm, x)
+    return record(_problem(norm, rows, eps=eps, zero_centered=zero_centered), rows, weight, bias).view(x.shape)
+
+
+def _add(
+    norm: str, x: torch.Tensor, residual: torch.Tensor, weight: Optional, bias: Optional, **options: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    if x.shape != residual.shape:
+        raise UsageError(f"x is {tuple(x.shape)} and its residual {tuple(residual.shape)}: expand one to the other")
+    problem = _problem(norm, _as_rows(norm, x.detach()), residual=True, **options)
+    return record_with_residual(problem, x, residual, weight, bias)
+
+
+def _as_rows(norm: str, x: torch.Tensor) -> torch.Tensor:
     if x.dim() == 0:
         raise UsageError(f"{norm} norm takes tensors (*, N); this one has no dimension")
-    rows = x.reshape(-1, x.shape[-1])
-    return record(_problem(norm, rows, eps=eps, zero_centered=zero_centered), rows, weight, bias).view(x.shape)
+    return x.reshape(-1, x.shape[-1])

@@ -12,7 +12,7 @@ from ics_bench.core import UsageError
 from ics_bench.kernels.cuda.geometry import VECTOR_BYTES, Device, Plan
 from ics_bench.kernels.cuda.plan import plan
 from ics_bench.kernels.provider import Kernel, Tensors
-from ics_bench.kernels.spec import Problem
+from ics_bench.kernels.spec import TENSOR_OUTPUTS, Problem
 
 Buffers = Mapping[str, torch.Tensor | None]
 
@@ -70,6 +70,7 @@ def bind(problem: Problem, inputs: Buffers, engine: Engine) -> Operation:
         ``x`` and, backward, ``dy`` in the problem's shape, dtype and layout; float32 ``weight`` and ``bias``,
         either of which may be ``None`` for ones and zeros; for batch norm ``running_mean`` and
         ``running_var``, updated in place in training; backward, the ``mean`` and ``rstd`` of the forward pass.
+        With a residual, ``residual`` forward, and backward ``ds`` and, for ``x``, the forward pass's ``s``.
     engine : Engine
 
     Returns
@@ -88,7 +89,7 @@ def bind(problem: Problem, inputs: Buffers, engine: Engine) -> Operation:
     assert x is not None
     buffers: dict[str, torch.Tensor | None] = {"weight": None, "bias": None, **inputs}
     for name in problem.outputs:
-        if name in ("y", "dx"):
+        if name in TENSOR_OUTPUTS:
             buffers[name] = engine.empty_like(x)
         elif name in ("dweight", "dbias"):
             buffers[name] = engine.floats(problem.num_features, x.device)
@@ -105,16 +106,22 @@ def bind(problem: Problem, inputs: Buffers, engine: Engine) -> Operation:
 
 def prepare(problem: Problem, tensors: Tensors, engine: Engine) -> Kernel:
     """Bind a problem to a benchmark's tensors, backward with the statistics of a forward pass done here."""
-    inputs = {name: getattr(tensors, name) for name in ("x", "weight", "bias")}
+    inputs: dict[str, torch.Tensor | None] = {name: getattr(tensors, name) for name in ("x", "weight", "bias")}
     if problem.norm == "batch":
         inputs |= {"running_mean": tensors.running_mean, "running_var": tensors.running_var}
+    if problem.residual:
+        inputs["residual"] = tensors.residual
     if problem.direction == "backward":
-        inputs["dy"] = tensors.dy
         if problem.training or problem.norm != "batch":
-            kept = {name: inputs[name].clone() for name in inputs if name.startswith("running")}
+            running = ("running_mean", "running_var") if problem.norm == "batch" else ()
+            kept = {name: getattr(tensors, name).clone() for name in running}
             forward = bind(replace(problem, direction="forward"), {**inputs, **kept}, engine)
             forward()
             inputs |= {"mean": forward["mean"], "rstd": forward["rstd"]}
+        inputs |= {"dy": tensors.dy}
+        if problem.residual:
+            del inputs["residual"]
+            inputs |= {"x": forward["s"], "ds": tensors.ds}
     operation = bind(problem, inputs, engine)
     outputs = tuple(operation[name] for name in problem.outputs)
 
@@ -130,7 +137,7 @@ def _require(problem: Problem, name: str, tensor: torch.Tensor | None) -> None:
         if name not in ("weight", "bias"):
             raise UsageError(f"{problem.norm} norm needs {name!r}")
         return
-    if name in ("x", "dy"):
+    if name in ("x", "dy", "residual", "ds"):
         shape, dtype = problem.shape, getattr(torch, problem.dtype)
         layout = torch.contiguous_format
         if problem.layout == "channels_last":

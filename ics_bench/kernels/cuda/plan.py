@@ -8,7 +8,7 @@ from ics_bench.kernels.cuda.geometry import Device, Plan, sum_partials
 from ics_bench.kernels.cuda.groups import plan_groups
 from ics_bench.kernels.cuda.rows import plan_rows
 from ics_bench.kernels.provider import Chains
-from ics_bench.kernels.spec import GROUP_NORMS, ROW_NORMS, Problem
+from ics_bench.kernels.spec import GROUP_NORMS, ROW_NORMS, TENSOR_OUTPUTS, Problem
 
 
 def plan(problem: Problem, device: Device, aligned: bool) -> Plan:
@@ -37,6 +37,6 @@ def _nothing(problem: Problem) -> Plan:
     """Gradients of the parameters are zero; all else is empty."""
     if problem.norm == "batch" and problem.training:
         raise UsageError(f"shape {problem.shape}: batch norm in training needs more than one value a channel")
-    totals = problem.outputs[1:] if problem.num_features else ()
+    totals = tuple(name for name in problem.outputs if name not in TENSOR_OUTPUTS) if problem.num_features else ()
     launches = (sum_partials(0, problem.num_features, totals),) if totals else ()
     return Plan(launches, Chains(0, 0, 0), {"partial": 0} if totals else {})

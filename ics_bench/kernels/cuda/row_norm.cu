@@ -8,6 +8,15 @@
 
 constexpr int ROW_THREADS = 512;
 
+// Adds, and rounds as the sum would be stored.
+template <typename T, int V, int K>
+DEVICE void add(Vector<T, V> (&held)[K], const Vector<T, V> (&other)[K]) {
+#pragma unroll
+    for (int k = 0; k < K; ++k)
+#pragma unroll
+        for (int i = 0; i < V; ++i) held[k].set(i, held[k][i] + other[k][i]);
+}
+
 // What one thread holds of a row: held_vectors(V) vectors of the chunk that starts at vector `start`.
 template <int V, int C>
 struct Stretch {
@@ -31,6 +40,23 @@ struct Stretch {
         for (int k = 0; k < K; ++k) {
             const int v = vector(number, k);
             held[k] = holds(v) ? load<T, V>(row + static_cast<long long>(v) * V) : zeros<T, V>();
+        }
+    }
+
+    template <typename T>
+    DEVICE void read_sum(const T* row, const T* other_row, int number, Vector<T, V> (&held)[K]) const {
+        Vector<T, V> other[K];
+        read(row, number, held);
+        read(other_row, number, other);
+        add(held, other);
+    }
+
+    template <typename T>
+    DEVICE void write(T* row, int number, const Vector<T, V> (&held)[K]) const {
+#pragma unroll
+        for (int k = 0; k < K; ++k) {
+            const int v = vector(number, k);
+            if (holds(v)) store(row + static_cast<long long>(v) * V, held[k]);
         }
     }
 };
@@ -63,12 +89,13 @@ DEVICE Moments<1> moments_of(const Vector<T, V> (&held)[K], const Stretch<V, C>&
 
 // A row's scale is `weight + offset`, or 1 where there is no weight; `offset` is 0, or 1 for zero-centred weights.
 
-// y = (x - mean) * rstd * scale + bias. `mean` and `rstd`, one a row, are kept for the backward pass.
-template <typename T, int V, int C>
+// y = (x - mean) * rstd * scale + bias. `mean` and `rstd`, one a row, are kept for the backward pass. With a residual,
+// R, what is normalized is x + residual, which is also written to `stream`. A row that is read again is summed again.
+template <typename T, int V, int C, bool R = false>
 KERNEL(ROW_THREADS, 2) CLUSTER(C)
 row_forward(const T* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias,
             T* __restrict__ y, float* __restrict__ mean, float* __restrict__ rstd, long long rows, int columns, float eps,
-            float offset) {
+            float offset, const T* __restrict__ residual, T* __restrict__ stream) {
     constexpr int K = held_vectors(V);
     float* room = shared_memory();
     Team team(room, threadIdx.x, blockDim.x);
@@ -82,7 +109,12 @@ row_forward(const T* __restrict__ x, const float* __restrict__ weight, const flo
         Vector<T, V> held[K];
         Moments<1> taken;
         for (int number = 0; number < chunks; ++number) {
-            stretch.read(x + row * columns, number, held);
+            if constexpr (R) {
+                stretch.read_sum(x + row * columns, residual + row * columns, number, held);
+                stretch.write(stream + row * columns, number, held);
+            } else {
+                stretch.read(x + row * columns, number, held);
+            }
             const Moments<1> chunk = moments_of(held, stretch, number, mean != nullptr, team);
             if (number == 0)
                 taken = chunk;
@@ -96,7 +128,12 @@ row_forward(const T* __restrict__ x, const float* __restrict__ weight, const flo
             rstd[row] = scale;
         }
         for (int number = 0; number < chunks; ++number) {
-            if (chunks > 1) stretch.read(x + row * columns, number, held);
+            if (chunks > 1) {
+                if constexpr (R)
+                    stretch.read_sum(x + row * columns, residual + row * columns, number, held);
+                else
+                    stretch.read(x + row * columns, number, held);
+            }
 #pragma unroll
             for (int k = 0; k < K; ++k) {
                 const int v = stretch.vector(number, k);
@@ -146,12 +183,13 @@ struct ParameterSums {
 };
 
 // dx = rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = scale * dy, and each cluster's sums of dy * xhat and of
-// dy: (2, clusters, columns), or (1, clusters, columns) without `mean`.
-template <typename T, int V, int C>
+// dy: (2, clusters, columns), or (1, clusters, columns) without `mean`. With a residual, R, x is the stream that the
+// forward pass wrote, and dx adds the gradient that reaches it from elsewhere.
+template <typename T, int V, int C, bool R = false>
 KERNEL(ROW_THREADS, 1) CLUSTER(C)
 row_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* __restrict__ weight,
              const float* __restrict__ mean, const float* __restrict__ rstd, T* __restrict__ dx, float* partial,
-             long long rows, int columns, float offset) {
+             long long rows, int columns, float offset, const T* __restrict__ dstream) {
     constexpr int K = held_vectors(V);
     float* room = shared_memory();
     Team team(room, threadIdx.x, blockDim.x);
@@ -209,10 +247,12 @@ row_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* __r
                 float w[V];
                 load_scale<V>(weight, static_cast<long long>(v) * V, offset, w);
                 Vector<T, V> out;
+                if constexpr (R) out = load<T, V>(dstream + row * columns + static_cast<long long>(v) * V);
 #pragma unroll
                 for (int i = 0; i < V; ++i) {
                     const float normalized = (held_x[k][i] - center) * scale;
-                    out.set(i, scale * (held_dy[k][i] * w[i] - means[0] - normalized * means[1]));
+                    const float gradient = scale * (held_dy[k][i] * w[i] - means[0] - normalized * means[1]);
+                    out.set(i, R ? gradient + out[i] : gradient);
                 }
                 store(dx + row * columns + static_cast<long long>(v) * V, out);
             }

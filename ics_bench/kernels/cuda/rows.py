@@ -100,7 +100,8 @@ def plan_rows(problem: Problem, device: Device, aligned: bool) -> Plan:
     chosen = geometry(problem, device, aligned)
     layer = problem.norm == "layer"
     rows, columns = problem.shape
-    template = f"<{CTYPES[problem.dtype]}, {chosen.width}, {chosen.cluster}>"
+    residual = ", true" if problem.residual else ""
+    template = f"<{CTYPES[problem.dtype]}, {chosen.width}, {chosen.cluster}{residual}>"
     block = (chosen.threads, chosen.rows, 1)
     room = TEAM_BYTES + CLUSTER_BYTES
     held = chosen.width * held_vectors(chosen.width)
@@ -111,7 +112,9 @@ def plan_rows(problem: Problem, device: Device, aligned: bool) -> Plan:
     if problem.direction == "forward":
         count = chosen.clusters(problem, device, FORWARD_THREADS)
         saved = ("mean" if layer else None, "rstd")
-        arguments = ("x", "weight", "bias" if layer else None, "y", *saved, *sizes, np.float32(problem.eps), offset)
+        numbers = (*sizes, np.float32(problem.eps), offset)
+        stream = ("residual", "s") if problem.residual else (None, None)
+        arguments = ("x", "weight", "bias" if layer else None, "y", *saved, *numbers, *stream)
         launch = Launch(
             "row_norm", f"row_forward{template}", (count * chosen.cluster, 1, 1), block, arguments, room, chosen.cluster
         )
@@ -125,7 +128,7 @@ def plan_rows(problem: Problem, device: Device, aligned: bool) -> Plan:
         f"row_backward{template}",
         (count * chosen.cluster, 1, 1),
         block,
-        (*inputs, *sizes, offset),
+        (*inputs, *sizes, offset, "ds" if problem.residual else None),
         room + gathered,
         chosen.cluster,
     )

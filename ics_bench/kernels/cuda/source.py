@@ -60,6 +60,8 @@ def instantiations(family: str, clusters: bool) -> tuple[str, ...]:
             stem = family.removesuffix("_norm")
             kernels = (f"{stem}_forward", f"{stem}_backward")
             options = [f"{widest}, {size}" for size in (CLUSTERS if clusters else (1,))] + ["1, 1"]
+            if family == "row_norm":  # without a residual, and with one
+                options += [f"{option}, true" for option in options]
         else:
             continue
         names += [f"{kernel}<{ctype}, {option}>" for kernel in kernels for option in options]

@@ -54,8 +54,12 @@ class Cuda(Provider):
 
     def recorder(self, problem: Problem, tensors: Tensors) -> Recorder:
         """Record the function that a user calls."""
-        from ics_bench.kernels.cuda.functions import record
+        from ics_bench.kernels.cuda.functions import record, record_with_residual
 
+        residual = tensors.residual
+        if problem.residual and residual is not None:
+            plain = replace(problem, direction="forward")
+            return recording(problem, tensors, lambda x, w, b: record_with_residual(plain, x, residual, w, b))
         problem, running = replace(problem, direction="forward"), (tensors.running_mean, tensors.running_var)
         return recording(problem, tensors, lambda x, weight, bias: record(problem, x, weight, bias, *running))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import fields
 from typing import Any
 
 from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, any_order
@@ -41,10 +40,8 @@ class CupyArrays(Provider):
         import torch
         from torch.utils.dlpack import from_dlpack
 
-        arrays = {
-            name: cupy.from_dlpack(getattr(tensors, name).detach())
-            for name in (field.name for field in fields(tensors))
-        }
+        arrays = {name: cupy.from_dlpack(tensor.detach()) for name, tensor in tensors.named().items()}
+        arrays = stream_kept(problem, arrays)
         stream = cupy.cuda.Stream.from_external(torch.cuda.current_stream(tensors.x.device))
 
         def kernel() -> tuple[torch.Tensor, ...]:
@@ -59,11 +56,20 @@ class CupyArrays(Provider):
         return evaluate(xp, problem, arrays)
 
 
+def stream_kept(problem: Problem, arrays: dict[str, Any]) -> dict[str, Any]:
+    """Give a backward pass what its forward pass kept: s = x + r, in the place of x."""
+    if problem.residual and problem.direction == "backward":
+        return {**arrays, "x": arrays["x"] + arrays["residual"]}
+    return arrays
+
+
 def evaluate(xp: Any, problem: Problem, arrays: dict[str, Any]) -> tuple[Any, ...]:
     """Compute the outputs of a problem; see `ics_bench.kernels.reference` for the formulas."""
     seen = view(problem)
     over = {"axis": seen.reduced, "keepdims": True}
-    x = arrays["x"].reshape(seen.shape).astype(xp.float32)
+    added = problem.residual and problem.direction == "forward"
+    s = arrays["x"] + arrays["residual"] if added else arrays["x"]
+    x = s.reshape(seen.shape).astype(xp.float32)
     weight, bias = scale_of(xp, problem, arrays).reshape(seen.parameters), arrays["bias"].reshape(seen.parameters)
     frozen = problem.norm == "batch" and not problem.training
     if frozen:
@@ -79,14 +85,15 @@ def evaluate(xp: Any, problem: Problem, arrays: dict[str, Any]) -> tuple[Any, ..
     if problem.direction == "forward":
         y = normalized * weight if problem.norm == "rms" else normalized * weight + bias
         updated = _update(problem, arrays, mean, variance) if "running_mean" in problem.outputs else ()
-        return (y.reshape(problem.shape).astype(dtype), *updated)
+        return (y.reshape(problem.shape).astype(dtype), *((s,) if added else ()), *updated)
     dy = arrays["dy"].reshape(seen.shape).astype(xp.float32)
     inner = g = dy * weight
     if not frozen:
         inner = g - normalized * (g * normalized).mean(**over)
         if problem.norm != "rms":
             inner = inner - g.mean(**over)
-    dx = (inner * rstd).reshape(problem.shape).astype(dtype)
+    dx = (inner * rstd).reshape(problem.shape)
+    dx = (dx + arrays["ds"] if problem.residual else dx).astype(dtype)
     parameters = {"dweight": dy * normalized, "dbias": dy}
     return (dx, *(parameters[name].sum(axis=seen.summed).ravel() for name in problem.outputs[1:]))
 

@@ -23,17 +23,20 @@ class CupyReduction(CupyArrays):
         """Compute the outputs with `cupy`."""
         x, weight, bias = arrays["x"], scale_of(xp, problem, arrays), arrays["bias"]
         kernels, over = _kernels(), {"axis": 1, "keepdims": True}
+        if problem.residual and problem.direction == "forward":
+            x = x + arrays["residual"]
         n, eps = xp.float32(problem.num_features), xp.float32(problem.eps)
         mean = xp.zeros((len(x), 1), xp.float32) if problem.norm == "rms" else kernels["mean"](x, n, **over)
         rstd = kernels["rstd"](x, mean, n, eps, **over)
         if problem.norm == "rms":
             bias = xp.zeros_like(bias)
         if problem.direction == "forward":
-            return (kernels["apply"](x, mean, rstd, weight, bias),)
+            return (kernels["apply"](x, mean, rstd, weight, bias), *((x,) if problem.residual else ()))
         dy, summed = arrays["dy"], view(problem).summed
         second = kernels["second"](x, dy, mean, rstd, weight, n, **over)
         first = xp.zeros_like(second) if problem.norm == "rms" else kernels["first"](dy, weight, n, **over)
         dx = kernels["dx"](x, dy, mean, rstd, weight, first, second)
+        dx = dx + arrays["ds"] if problem.residual else dx
         dweight = kernels["dweight"](x, dy, mean, rstd, axis=summed)
         return (dx, dweight) if problem.norm == "rms" else (dx, dweight, kernels["dbias"](dy, axis=summed))
 

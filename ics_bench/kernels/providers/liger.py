@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ics_bench.kernels.differentiable import Differentiable
 from ics_bench.kernels.provider import Tensors
-from ics_bench.kernels.spec import Problem
+from ics_bench.kernels.spec import OPTIONS, Problem
 
 if TYPE_CHECKING:
     from ics_bench.kernels.differentiable import Function
@@ -19,26 +19,28 @@ class Liger(Differentiable):
     module = "liger_kernel.transformers"
     remedy = "pip install liger-kernel"
     norms = frozenset({"layer", "rms", "group"})
-    options = frozenset({"zero_centered"})
+    options = frozenset(OPTIONS)
 
     def why_not(self, problem: Problem, device: str) -> str | None:
-        """Add that the offset of γ is RMS norm's alone."""
+        """Add that the options are RMS norm's alone."""
         reason = super().why_not(problem, device)
-        if reason is None and problem.zero_centered and problem.norm != "rms":
-            return f"{self.summary} has zero-centred weights for RMS norm alone"
+        if reason is None and problem.options and problem.norm != "rms":
+            return f"{self.summary} has {' and '.join(problem.options)} for RMS norm alone"
         return reason
 
     def function(self, problem: Problem, tensors: Tensors) -> Function:
         """Return the norm of the problem."""
         from liger_kernel.transformers import functional
 
-        del tensors
         eps, features, groups = problem.eps, problem.num_features, problem.num_groups
         if problem.norm == "layer":
             return lambda x, weight, bias: functional.liger_layer_norm(x, weight, bias, eps)
         if problem.norm == "group":
             return lambda x, weight, bias: functional.liger_group_norm(x, weight, bias, features, groups, eps)
-        offset = problem.weight_offset
+        offset, residual = problem.weight_offset, tensors.residual
+        if problem.residual:
+            add = functional.liger_fused_add_rms_norm
+            return lambda x, weight, bias: add(x, residual, weight, eps, offset, in_place=False)
         return lambda x, weight, bias: functional.liger_rms_norm(x, weight, eps, offset, in_place=False)
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ics_bench.kernels.differentiable import Differentiable
-from ics_bench.kernels.functional import functional_norm
+from ics_bench.kernels.functional import functional_norm, others_of
 from ics_bench.kernels.provider import Kernel, Tensors
 from ics_bench.kernels.spec import OPTIONS, Problem
 
 if TYPE_CHECKING:
-    import torch
-
     from ics_bench.kernels.differentiable import Function
 
 
@@ -27,10 +25,17 @@ class TorchCompile(Differentiable):
     options = frozenset(OPTIONS)
     layouts = frozenset({"contiguous", "channels_last"})
 
+    def why_not(self, problem: Problem, device: str) -> str | None:
+        """Add that a residual is summed in float32, and normalized before it is rounded."""
+        reason = super().why_not(problem, device)
+        if reason is None and problem.residual and problem.dtype != "float32":
+            return f"torch.compile normalizes x + r before it is rounded to {problem.dtype}: not the s that it returns"
+        return reason
+
     def function(self, problem: Problem, tensors: Tensors) -> Function:
         """Return the compiled norm; its running statistics are the tensors' own."""
-        compiled, running = _compiled(problem), (tensors.running_mean, tensors.running_var)
-        return lambda x, weight, bias: compiled(x, weight, bias, *running)
+        compiled, others = _compiled(problem), others_of(problem, tensors)
+        return lambda x, weight, bias: compiled(x, weight, bias, *others)
 
     def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
         """Compile here, not in the clock, and let the backward pass keep what it reads, to be run again."""
@@ -46,12 +51,12 @@ class TorchCompile(Differentiable):
 
 
 @lru_cache(maxsize=1)
-def _compiled(problem: Problem) -> Callable[..., torch.Tensor]:
+def _compiled(problem: Problem) -> Callable[..., Any]:
     """Compile for one problem at a time: what was compiled for another is no change of this one's."""
     import torch
 
     torch.compiler.reset()
-    compiled: Callable[..., torch.Tensor] = torch.compile(functional_norm(problem), fullgraph=True, dynamic=False)
+    compiled: Callable[..., Any] = torch.compile(functional_norm(problem), fullgraph=True, dynamic=False)
     return compiled
 
 

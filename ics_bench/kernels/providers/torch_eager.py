@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from ics_bench.kernels.functional import functional_norm
+from ics_bench.kernels.functional import functional_norm, others_of
 from ics_bench.kernels.provider import Chains, Kernel, Provider, Recorder, Tensors, any_order, recording
 from ics_bench.kernels.spec import OPTIONS, ROW_NORMS, Problem
 
@@ -18,26 +19,51 @@ CASCADE_LEVELS = 4
 """Levels of ATen's cascade sum; each adds up to max(16, n^(1/4)) terms (aten/src/ATen/native/cpu/SumKernel.cpp)."""
 
 
+def _stream(t: Tensors) -> Any:
+    """Return what is normalized: x, or x + r where there is a residual."""
+    return t.x if t.residual is None else t.x + t.residual
+
+
 def _scale(problem: Problem, t: Tensors) -> Any:
     """Make the scale of γ, as a user does who has a norm without zero-centred weights."""
     return problem.weight_offset + t.weight if problem.zero_centered else t.weight
+
+
+def _variant_forward(problem: Problem, t: Tensors, norm: Callable[[Any, Any], Any]) -> Kernel:
+    """Do what a user writes around a norm of x and a scale."""
+
+    def call() -> tuple[Any, ...]:
+        s = _stream(t)
+        y = norm(s, _scale(problem, t))
+        return (y, s) if problem.residual else (y,)
+
+    return call
 
 
 def _layer_forward(problem: Problem, t: Tensors) -> Kernel:
     import torch
 
     size = [problem.num_features]
-    return lambda: torch.native_layer_norm(t.x, size, _scale(problem, t), t.bias, problem.eps)[:1]
+    if problem.options:
+        return _variant_forward(problem, t, lambda s, w: torch.native_layer_norm(s, size, w, t.bias, problem.eps)[0])
+    return lambda: torch.native_layer_norm(t.x, size, t.weight, t.bias, problem.eps)[:1]
 
 
 def _layer_backward(problem: Problem, t: Tensors) -> Kernel:
     import torch
 
     size, mask = [problem.num_features], [True, True, True]
-    scale = _scale(problem, t)  # kept since the forward pass
-    _, mean, rstd = torch.native_layer_norm(t.x, size, scale, t.bias, problem.eps)
+    x, scale = _stream(t), _scale(problem, t)  # kept since the forward pass
+    _, mean, rstd = torch.native_layer_norm(x, size, scale, t.bias, problem.eps)
     call = torch.ops.aten.native_layer_norm_backward.default
-    return lambda: call(t.dy, t.x, size, mean, rstd, scale, t.bias, mask)
+    if not problem.residual:
+        return lambda: call(t.dy, x, size, mean, rstd, scale, t.bias, mask)
+
+    def add() -> tuple[Any, ...]:
+        dx, dweight, dbias = call(t.dy, x, size, mean, rstd, scale, t.bias, mask)
+        return dx + t.ds, dweight, dbias
+
+    return add
 
 
 def _rms_forward(problem: Problem, t: Tensors) -> Kernel:
@@ -47,7 +73,9 @@ def _rms_forward(problem: Problem, t: Tensors) -> Kernel:
     with warnings.catch_warnings():  # said once a process, of a fused kernel that exists on GPUs only
         warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
         functional.rms_norm(t.x, size, t.weight, problem.eps)
-    return lambda: (functional.rms_norm(t.x, size, _scale(problem, t), problem.eps),)
+    if problem.options:
+        return _variant_forward(problem, t, lambda s, w: functional.rms_norm(s, size, w, problem.eps))
+    return lambda: (functional.rms_norm(t.x, size, t.weight, problem.eps),)
 
 
 def _rms_backward(problem: Problem, t: Tensors) -> Kernel:
@@ -56,7 +84,10 @@ def _rms_backward(problem: Problem, t: Tensors) -> Kernel:
 
     _rms_forward(problem, t)
     x, weight = t.x.requires_grad_(), t.weight.requires_grad_()
-    y = torch.nn.functional.rms_norm(x, [problem.num_features], _scale(problem, t), problem.eps)
+    s = _stream(t)
+    y = torch.nn.functional.rms_norm(s, [problem.num_features], _scale(problem, t), problem.eps)
+    if problem.residual:
+        return lambda: torch.autograd.grad((y, s), (x, weight), (t.dy, t.ds), retain_graph=True)
     return lambda: torch.autograd.grad(y, (x, weight), t.dy, retain_graph=True)
 
 
@@ -137,7 +168,7 @@ class TorchEager(Provider):
     def chains(self, problem: Problem, device: str) -> Chains:
         """Count the additions in ATen's CPU loops; elsewhere, no order of n additions exceeds n."""
         if device == "cpu":
-            return _cpu_chains(problem)
+            return replace(_cpu_chains(problem), rounds_first=problem.residual)
         return any_order(problem)
 
     def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
@@ -148,8 +179,8 @@ class TorchEager(Provider):
         """Record `torch.nn.functional`, which calls the same operators."""
         if problem.norm == "rms":
             _rms_forward(problem, tensors)  # its warning is said once a process
-        norm, running = functional_norm(problem), (tensors.running_mean, tensors.running_var)
-        return recording(problem, tensors, lambda *inputs: norm(*inputs, *running))
+        norm, others = functional_norm(problem), others_of(problem, tensors)
+        return recording(problem, tensors, lambda *inputs: norm(*inputs, *others))
 
 
 def _lanes() -> int:
