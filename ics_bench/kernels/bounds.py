@@ -63,7 +63,16 @@ from dataclasses import replace
 import numpy as np
 
 from ics_bench.kernels.provider import Chains
-from ics_bench.kernels.reference import Array, Inputs, Statistics, evaluate, scale_of, statistics, without_residual
+from ics_bench.kernels.reference import (
+    Array,
+    Inputs,
+    Statistics,
+    evaluate,
+    scale_of,
+    statistics,
+    stream_gradient,
+    without_residual,
+)
 from ics_bench.kernels.spec import TENSOR_OUTPUTS, Problem, View, view
 
 EPSILON = 2.0**-24
@@ -130,7 +139,7 @@ def error_bounds(problem: Problem, inputs: Inputs, chains: Chains) -> dict[str, 
         If the mean is so much larger than the deviation that no float32 kernel with such chains is bounded.
     """
     exact = evaluate(problem, inputs)
-    whole, ds, (problem, inputs) = problem, inputs.ds, without_residual(problem, inputs)
+    whole, (problem, inputs) = problem, without_residual(problem, inputs)
     seen = view(problem)
     taken = statistics(problem, inputs)
     if problem.zero_centered:
@@ -145,7 +154,8 @@ def error_bounds(problem: Problem, inputs: Inputs, chains: Chains) -> dict[str, 
         arithmetic = _backward(problem, inputs, taken, rho, scale, chains, seen)
     if "s" in whole.outputs:
         arithmetic["s"] = np.zeros(problem.shape)
-    if whole.residual and ds is not None and "dx" in exact:
+    if whole.residual and "dx" in exact:
+        ds = stream_gradient(whole, inputs)
         arithmetic["dx"] = _with_stream(problem, arithmetic["dx"], exact["dx"], ds, chains)
     bounds = {}
     for name in whole.outputs:

@@ -32,7 +32,6 @@ class Differentiable(Provider):
 
     module: ClassVar[str]
     remedy: ClassVar[str]
-    trains: ClassVar[bool] = True
     devices: ClassVar[frozenset[str]] = frozenset({"cuda"})
     layouts: ClassVar[frozenset[str]] = frozenset({"contiguous"})
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def others_of(problem: Problem, tensors: Tensors) -> tuple[torch.Tensor, ...]:
     """Return what `functional_norm` takes after x, weight and bias."""
     running = (tensors.running_mean, tensors.running_var)
-    return running if tensors.residual is None or not problem.residual else (*running, tensors.residual)
+    return (*running, tensors.required_residual()) if problem.residual else running
 
 
 def functional_norm(problem: Problem) -> Callable[..., torch.Tensor | tuple[torch.Tensor, torch.Tensor]]:

@@ -18,13 +18,15 @@ def saved_storages() -> Iterator[Mapping[int, int]]:
 
     A storage that several saved tensors view is one entry, of all its bytes: none of them is free while one
     is kept. Whoever reads the entries must still hold the graph, or an address may have been given out twice.
+
+    What is packed is detached: an output that its own node holds is a cycle that the garbage collector cannot see.
     """
     saved: dict[int, int] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return tensor.detach()
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         yield saved

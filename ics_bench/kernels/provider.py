@@ -64,6 +64,18 @@ class Tensors:
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: tensor for name, tensor in found.items() if tensor is not None}
 
+    def required_residual(self) -> torch.Tensor:
+        """Return r, for a problem that has a residual.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        if self.residual is None:
+            raise UsageError("the problem has a residual and its tensors have none; `inputs.draw` makes it")
+        return self.residual
+
     def clone(self) -> Tensors:
         """Copy every tensor."""
         return Tensors(**{name: tensor.clone() for name, tensor in self.named().items()})
@@ -111,8 +123,6 @@ class Provider(ABC):
     capturable : bool
         Whether a kernel may be captured in a CUDA graph: it allocates, if at all, from torch's memory alone,
         and waits for nothing. Otherwise each launch is timed by events, launch overhead included.
-    trains : bool
-        Whether it offers `recorder`.
     """
 
     summary: ClassVar[str]
@@ -123,7 +133,11 @@ class Provider(ABC):
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
     options: ClassVar[frozenset[str]] = frozenset()
     capturable: ClassVar[bool] = True
-    trains: ClassVar[bool] = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether it offers `recorder`."""
+        return type(self).recorder is not Provider.recorder
 
     def takes(self, norm: str) -> bool:
         """Whether the provider has this norm at all; where it has not, there is no case to skip."""

@@ -79,6 +79,19 @@ def without_residual(problem: Problem, inputs: Inputs) -> tuple[Problem, Inputs]
     return replace(problem, residual=False), replace(inputs, x=s, residual=None)
 
 
+def stream_gradient(problem: Problem, inputs: Inputs) -> Array:
+    """Return ds, which the backward pass of a problem with a residual adds.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if inputs.ds is None:
+        raise ValueError(f"{problem.norm} norm with a residual needs inputs.ds; `inputs.draw` makes it")
+    return inputs.ds
+
+
 def scale_of(problem: Problem, inputs: Inputs) -> Array:
     """Return what x̂ is multiplied with: γ, or 1 + γ where the problem says so. ``(num_features,)``."""
     return inputs.weight + problem.weight_offset
@@ -138,9 +151,10 @@ def backward(problem: Problem, inputs: Inputs) -> dict[str, Array]:
     mean(g) for RMS norm; g/√(σ² + eps) where the statistics are constants. With a residual, dx is the gradient
     of s = x + r, to which ds is added.
     """
-    if problem.residual and inputs.ds is not None:
+    if problem.residual:
+        ds = stream_gradient(problem, inputs)
         results = backward(*without_residual(problem, inputs))
-        return {**results, "dx": results["dx"] + inputs.ds}
+        return {**results, "dx": results["dx"] + ds}
     seen = view(problem)
     taken = statistics(problem, inputs)
     normalized = (inputs.x.reshape(seen.shape) - taken.mean) * taken.rstd

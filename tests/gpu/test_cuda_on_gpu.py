@@ -21,6 +21,7 @@ from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, Problem
 
 CUDA = "cuda"
 ROWS = [(1, 1), (70, 8), (9, 500), (300, 1024), (3, 2041), (3, 2042), (5, 16384), (3, 40000), (2, 131072)]
+VARIED = [(9, 500), (3, 2041), (5, 16384), (2, 131072)]  # with every option, too
 MAPS = [(3, 16, 5, 7), (4, 64, 14, 14), (5, 24, 1, 1), (2, 64, 64, 64), (2, 6, 2, 4, 8)]
 
 
@@ -32,7 +33,7 @@ def test_every_norm_is_right_on_awkward_shapes_and_adversarial_inputs(norm: str,
     for shape in ROWS if norm in ("layer", "rms") else MAPS:
         for layout in ("contiguous", "channels_last") if len(shape) > 3 else ("contiguous",):
             plain = Problem(norm, direction, shape, dtype, groups=2, layout=layout)
-            for problem in (plain, *variants(plain)):
+            for problem in (plain, *(variants(plain) if shape in VARIED else ())):
                 verdict = check(provider, problem, seed=1, device=CUDA)
                 assert verdict.correct, verdict.worst
                 assert not verdict.layout_lost

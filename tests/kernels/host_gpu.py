@@ -81,8 +81,8 @@ class HostGpu(Engine):
     _guarded: list[np.ndarray] = field(default_factory=list)
 
     def empty_like(self, tensor: torch.Tensor) -> torch.Tensor:
-        flat = self._allocate(tensor.nbytes, self.offset * tensor.element_size()).view(tensor.dtype)
-        return torch.as_strided(flat, tensor.shape, tensor.stride())
+        storage = self._allocate(tensor.nbytes, self.offset * tensor.element_size()).untyped_storage()
+        return torch.empty(0, dtype=tensor.dtype).set_(storage, 0, tensor.shape, tensor.stride())  # a view of nothing
 
     def floats(self, count: int, device: torch.device) -> torch.Tensor:
         return self._allocate(4 * count, 0).view(torch.float32)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,89 @@ def test_x_and_its_residual_have_gradients_of_their_own(on_host: HostGpu) -> Non
     only = _normal(8, 2, 3).requires_grad_()
     add_layer_norm(only.mT, residual.detach().mT.reshape(8, 3, 2))[0].square().sum().backward()
     assert only.grad.shape == only.shape
+
+
+@needs_host
+@pytest.mark.parametrize("shape", [(3, 20), (2, 3, 20)])
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+def test_the_norm_of_a_sum_may_be_changed_in_place_and_the_sum_may_not(
+    on_host: HostGpu, norm: str, shape: tuple[int, ...]
+) -> None:
+    ours, theirs = {
+        "layer": (add_layer_norm, _add_and(functional.layer_norm)),
+        "rms": (add_rms_norm, _add_and(functional.rms_norm, 1e-5)),
+    }[norm]
+    found = []
+    for function in (ours, theirs):
+        leaves = [_normal(*shape, seed=seed).requires_grad_() for seed in range(2)]
+        weight = _normal(20, seed=2).requires_grad_()
+        y, s = function(*leaves, weight)
+        y.mul_(2)
+        torch.relu_(y)
+        assert y.shape == s.shape == shape
+        (_normal(*shape, seed=9) * y + s).sum().backward()
+        found.append([y.detach(), *(leaf.grad for leaf in (*leaves, weight))])
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
+    y, s = ours(*(_normal(*shape, seed=seed).requires_grad_() for seed in range(2)))
+    s.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_the_shape_of_a_sum_is_read_without_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(functions, "record_with_residual", lambda *arguments: seen.append(arguments))
+    copied = "reshape", "contiguous", "clone"
+    for name in copied:
+        monkeypatch.setattr(torch.Tensor, name, lambda *_: pytest.fail("x was copied"))
+    x = torch.empty(5, 12, 4).mT
+    add_layer_norm(x, x)
+    ((problem, passed, *_),) = seen
+    assert problem == Problem("layer", "forward", (20, 12), residual=True)
+    assert passed is x
+
+
+def _launch_nothing(monkeypatch: pytest.MonkeyPatch, gpu: HostGpu) -> None:
+    monkeypatch.setattr(gpu, "run", lambda *_: pytest.fail("a kernel was launched"))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda p, x: functions.forward_with_residual(p, x, x),
+            "layer norm forward, residual=False, takes no 'residual': leave it out, or set the problem's residual",
+        ),
+        (
+            lambda p, x: functions.backward(p, x, x, None, torch.zeros(3), torch.ones(3), ds=x),
+            "layer norm backward, residual=False, takes no 'ds': leave it out, or set the problem's residual",
+        ),
+        (
+            lambda p, x: functions.forward(replace(p, residual=True), x),
+            "layer norm forward needs 'residual': give it, or take a problem without a residual",
+        ),
+        (
+            lambda p, x: functions.backward(replace(p, residual=True), x, x, None, torch.zeros(3), torch.ones(3)),
+            "layer norm backward needs 'ds': give it, or take a problem without a residual",
+        ),
+        (lambda p, x: functions.backward(p, x, x), "layer norm backward needs 'mean': the forward pass returns it"),
+        (
+            lambda p, x: functions.forward_with_residual(replace(p, residual=True), x, x.to("meta")),
+            r"'residual' is on meta and 'x' on cpu; move it with \.to\('cpu'\)",
+        ),
+        (
+            lambda p, x: functions.forward(p, x, torch.ones(8, device="meta")),
+            r"'weight' is on meta and 'x' on cpu; move it with \.to\('cpu'\)",
+        ),
+    ],
+)
+def test_the_plain_functions_say_what_is_missing_too_much_or_elsewhere_before_they_launch(
+    on_host: HostGpu, monkeypatch: pytest.MonkeyPatch, call, said: str
+) -> None:
+    _launch_nothing(monkeypatch, on_host)
+    with pytest.raises(UsageError, match=said):
+        call(Problem("layer", "forward", (3, 8)), _normal(3, 8))
 
 
 @needs_host

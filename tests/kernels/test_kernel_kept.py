@@ -1,6 +1,7 @@
 """What forward passes keep for their backward passes: activations, each storage once, and no parameters."""
 
 import shutil
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,37 @@ def on_host(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip(f"building the kernels needs {COMPILER}")
     gpu = HostGpu(libraries)
     monkeypatch.setattr(functions, "engine_of", lambda device: gpu)
+
+
+def _outputs_left(provider: Provider, problem: Problem) -> int:
+    """How many of the outputs whose graph was counted are still alive afterwards."""
+    outputs: list[weakref.ref[torch.Tensor]] = []
+
+    class Watched(Plain):
+        def recorder(self, problem: Problem, tensors: Tensors) -> Recorder:
+            recorder = provider.recorder(problem, tensors)
+
+            def forward() -> object:
+                found = recorder.forward()
+                outputs.extend(map(weakref.ref, found if isinstance(found, tuple) else (found,)))
+                return found
+
+            return replace(recorder, forward=forward)
+
+    assert _kept(Watched(None), problem) > 0
+    assert outputs
+    return sum(output() is not None for output in outputs)
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms", "group"])
+def test_what_was_counted_is_freed(norm: str) -> None:
+    assert _outputs_left(load_provider("torch_eager"), _problem(norm)) == 0
+    assert _outputs_left(Plain(lambda x, weight: x.tanh()), _problem(norm)) == 0  # saves its output
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+def test_what_was_counted_of_ours_is_freed_though_s_is_kept_and_returned(norm: str, on_host: None) -> None:
+    assert _outputs_left(load_provider("cuda"), _problem(norm, residual=True)) == 0
 
 
 @pytest.mark.parametrize("norm", KERNEL_NORMS)

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from ics_bench.core import UsageError
 from ics_bench.kernels import PROVIDERS
 from ics_bench.kernels.check import check
 from ics_bench.kernels.differentiable import Differentiable
 from ics_bench.kernels.functional import functional_norm, others_of
+from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.provider import Kernel, Provider, Tensors, load_provider
 from ics_bench.kernels.providers.cupy_arrays import CupyArrays, stream_kept
 from ics_bench.kernels.shapes import variants
@@ -112,6 +114,19 @@ def test_who_lacks_an_option_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         assert load_provider(name).why_not(residual, "cuda") is None
         said = str(load_provider(name).why_not(replace(residual, dtype="bfloat16"), "cuda"))
         assert "normalizes x + r before it is rounded to bfloat16" in said
+
+
+@pytest.mark.parametrize("name", ["torch_eager", "torch_compile", "cuda"])
+def test_whoever_adds_a_residual_asks_for_it_and_no_one_else_reads_it(name: str) -> None:
+    problem = _problem("layer")
+    provider, both = load_provider(name), draw(replace(problem, residual=True), "normal", 0)
+    with pytest.raises(UsageError, match="has a residual and its tensors have none"):
+        provider.recorder(replace(problem, residual=True), replace(both, residual=None)).forward()
+    if name == "torch_eager":
+        for direction in ("forward", "backward"):
+            one = replace(problem, direction=direction)
+            found = [provider.prepare(one, t)()[0] for t in (both, replace(both, residual=None))]
+            assert found[0].equal(found[1])
 
 
 def test_inputs_that_an_unknown_order_of_sums_leaves_without_a_bound_are_counted() -> None:

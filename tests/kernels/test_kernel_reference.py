@@ -1,11 +1,15 @@
 """The oracle against torch's autograd in float64, which shares no code with it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from ics_bench.kernels.bounds import error_bounds
 from ics_bench.kernels.inputs import KINDS, draw, exact_inputs
+from ics_bench.kernels.provider import Chains
 from ics_bench.kernels.reference import backward, forward, quantize
 from ics_bench.kernels.spec import DTYPE_BYTES, Problem
 
@@ -126,3 +130,13 @@ def test_a_residual_that_is_not_there_is_missed() -> None:
     inputs = exact_inputs(draw(Problem("layer", "forward", (2, 8)), "normal", seed=0))
     with pytest.raises(ValueError, match=r"layer norm with a residual needs inputs\.residual"):
         forward(Problem("layer", "forward", (2, 8), residual=True), inputs)
+
+
+def test_a_streams_gradient_that_is_not_there_is_missed() -> None:
+    problem = Problem("layer", "backward", (2, 8), residual=True)
+    inputs = replace(exact_inputs(draw(problem, "normal", seed=0)), ds=None)
+    for call in (backward, lambda p, i: error_bounds(p, i, Chains(8, 8, 8))):
+        with pytest.raises(ValueError, match=r"layer norm with a residual needs inputs\.ds"):
+            call(problem, inputs)
+    with pytest.raises(ValueError, match=r"needs inputs\.residual"):
+        backward(problem, replace(inputs, residual=None, ds=inputs.dy))

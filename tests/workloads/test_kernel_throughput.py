@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from ics_bench.core import Case, UsageError
 from ics_bench.core.workload import PROFILES
+from ics_bench.kernels.provider import load_provider
 from ics_bench.kernels.spec import KERNEL_NORMS, Problem, floor_bytes, parse_shape
 from ics_bench.workloads._kernel_machine import GPU_METRICS
 from ics_bench.workloads.kernel_throughput import KEPT, SHARES, VARIANTS, WORKLOAD, _problem
@@ -200,6 +202,28 @@ def test_what_a_forward_pass_keeps_is_set_against_the_fewest_bytes() -> None:
     assert layer["kept_bytes"].warnings == ()  # it is no timing
     rms = _measure(_only(norm="rms", direction="forward", shape="16x64", memory_mib=1))
     assert rms["kept_over_floor"].value > 1.5  # composed of other operators on the processor
+
+
+def test_bytes_that_cannot_be_counted_cost_no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise torch.OutOfMemoryError("tried to allocate 8 GiB")
+
+    monkeypatch.setattr("ics_bench.kernels.kept.kept_bytes", fail)
+    found = _measure(_only(norm="layer", direction="forward", shape="16x64", memory_mib=1))
+    assert not set(KEPT) & set(found)
+    said = "kept_bytes could not be counted: OutOfMemoryError: tried to allocate 8 GiB"
+    assert said in found["time"].warnings
+    assert said not in found["error_over_bound"].warnings
+
+
+def test_no_variant_of_the_full_profile_is_one_that_its_provider_never_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("ics_bench.kernels.cuda.launch.why_not_here", lambda: None)
+    monkeypatch.setattr("ics_bench.kernels.providers.cuda.Cuda.chains", lambda *_: None)
+    variants = [case for case in WORKLOAD.cases("full") if case["mode"] in VARIANTS]
+    assert {case["provider"] for case in variants} == {"torch_eager", "torch_compile", "cuda"}
+    for case in variants:
+        assert load_provider(case.text("provider")).why_not(_problem(case), "cuda") is None, case
 
 
 def test_constant_statistics_and_providers_without_autograd_keep_nothing(plug_ins: str) -> None:

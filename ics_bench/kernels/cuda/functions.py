@@ -7,6 +7,7 @@ with in float32. Gradients of gradients are not offered.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -47,14 +48,20 @@ def add_layer_norm(
     eps: float = 1e-5,
     zero_centered: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the layer norm of s = x + residual, and s, in one pass; both of one shape ``(*, N)`` and dtype."""
+    """Return the layer norm of s = x + residual, and s, in one pass; both of one shape ``(*, N)`` and dtype.
+
+    y may be changed in place. s may not where gradients are wanted, as it is what is kept: autograd refuses then.
+    """
     return _add("layer", x, residual, weight, bias, eps=eps, zero_centered=zero_centered)
 
 
 def add_rms_norm(
     x: torch.Tensor, residual: torch.Tensor, weight: Optional = None, eps: float = 1e-5, zero_centered: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the RMS norm of s = x + residual, and s, in one pass; both of one shape ``(*, N)`` and dtype."""
+    """Return the RMS norm of s = x + residual, and s, in one pass; both of one shape ``(*, N)`` and dtype.
+
+    y may be changed in place. s may not where gradients are wanted, as it is what is kept: autograd refuses then.
+    """
     return _add("rms", x, residual, weight, None, eps=eps, zero_centered=zero_centered)
 
 
@@ -143,7 +150,7 @@ def backward(
         inputs |= {"running_var": running_var}
     else:
         inputs |= {"rstd": rstd} if problem.norm == "rms" else {"mean": mean, "rstd": rstd}
-    inputs |= {"ds": ds} if problem.residual else {}
+    inputs |= {"ds": ds} if problem.residual or ds is not None else {}
     operation = bind(problem, inputs, engine_of(x.device))
     operation()
     found = [operation[name] if name in problem.outputs else None for name in ("dx", "dweight", "dbias")]
@@ -181,9 +188,10 @@ class Norm(torch.autograd.Function):
 
 
 class AddNorm(torch.autograd.Function):
-    """A norm of the sum of x and a residual, which is returned, too; both ``(*, N)``.
+    """A norm of the sum of x and a residual, both ``(*, N)``; it returns y and the sum as rows.
 
-    It sees them as rows by itself: leaves that got their gradients through views would share one storage.
+    It sees its inputs as rows by itself: leaves that got their gradients through views would share one storage. Its
+    outputs are no views, or autograd would refuse to have them changed in place.
     """
 
     @staticmethod
@@ -193,8 +201,7 @@ class AddNorm(torch.autograd.Function):
         """Compute y and s, and keep s, the weight and the statistics."""
         rows, others = (tensor.reshape(problem.shape).contiguous() for tensor in (x, residual))
         y, s, mean, rstd = forward_with_residual(problem, rows, others, weight, bias)
-        y, s = y.view(x.shape), s.view(x.shape)
-        ctx.problem = problem
+        ctx.problem, ctx.shape = problem, x.shape
         ctx.save_for_backward(s, weight, mean, rstd)
         ctx.set_materialize_grads(False)
         return y, s
@@ -203,14 +210,14 @@ class AddNorm(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Optional, ds: Optional) -> tuple[Any, ...]:
         """Compute the gradients of x, residual, weight and bias; where nothing reaches s, nothing is added."""
+        ds = None if ds is None else ds.contiguous()
         if dy is None:
-            return None, ds, ds, None, None
+            dx = None if ds is None else ds.view(ctx.shape)
+            return None, dx, dx, None, None
         s, weight, mean, rstd = ctx.saved_tensors
-        problem, shape = replace(ctx.problem, residual=ds is not None), ctx.problem.shape
-        rows = None if ds is None else ds.reshape(shape).contiguous()
-        dy, rows_of_s = dy.reshape(shape).contiguous(), s.view(shape)
-        dx, dweight, dbias = backward(problem, dy, rows_of_s, weight, mean, rstd, ds=rows)
-        dx, wanted = dx.view(s.shape), ctx.needs_input_grad[1:]
+        problem = replace(ctx.problem, residual=ds is not None)
+        dx, dweight, dbias = backward(problem, dy.contiguous(), s, weight, mean, rstd, ds=ds)
+        dx, wanted = dx.view(ctx.shape), ctx.needs_input_grad[1:]
         return None, *(one if want else None for one, want in zip((dx, dx, dweight, dbias), wanted, strict=True))
 
 
@@ -220,8 +227,8 @@ def record_with_residual(
     """Compute y and s so that autograd can differentiate them."""
     weight, bias = (None if parameter is None else parameter.float() for parameter in (weight, bias))
     arguments = (problem, x, residual, weight, bias)
-    found: tuple[torch.Tensor, torch.Tensor] = AddNorm.apply(*arguments)  # type: ignore[no-untyped-call]
-    return found
+    y, s = AddNorm.apply(*arguments)  # type: ignore[no-untyped-call]
+    return y.view(x.shape), s.view(x.shape)
 
 
 def record(
@@ -261,8 +268,9 @@ def _problem(norm: str, x: torch.Tensor, **options: Any) -> Problem:
     dtype = str(x.dtype).removeprefix("torch.")
     if dtype not in DTYPE_BYTES:
         raise UsageError(f"the CUDA kernels have no dtype {dtype!r}; they have {', '.join(DTYPE_BYTES)}")
+    options = {"shape": tuple(x.shape), "layout": layout_of(x), **options}
     try:
-        return Problem(norm, "forward", tuple(x.shape), dtype, layout=layout_of(x), **options)
+        return Problem(norm, "forward", dtype=dtype, **options)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -270,7 +278,7 @@ def _problem(norm: str, x: torch.Tensor, **options: Any) -> Problem:
 def _rows(
     norm: str, x: torch.Tensor, weight: Optional, bias: Optional, eps: float, zero_centered: bool
 ) -> torch.Tensor:
-    rows = _as_rows(norm, x)
+    rows = x.reshape(_row_shape(norm, x))
     return record(_problem(norm, rows, eps=eps, zero_centered=zero_centered), rows, weight, bias).view(x.shape)
 
 
@@ -279,11 +287,11 @@ def _add(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     if x.shape != residual.shape:
         raise UsageError(f"x is {tuple(x.shape)} and its residual {tuple(residual.shape)}: expand one to the other")
-    problem = _problem(norm, _as_rows(norm, x.detach()), residual=True, **options)
+    problem = _problem(norm, x, shape=_row_shape(norm, x), layout="contiguous", residual=True, **options)
     return record_with_residual(problem, x, residual, weight, bias)
 
 
-def _as_rows(norm: str, x: torch.Tensor) -> torch.Tensor:
+def _row_shape(norm: str, x: torch.Tensor) -> tuple[int, int]:
     if x.dim() == 0:
         raise UsageError(f"{norm} norm takes tensors (*, N); this one has no dimension")
-    return x.reshape(-1, x.shape[-1])
+    return math.prod(x.shape[:-1]), x.shape[-1]

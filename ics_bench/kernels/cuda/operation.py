@@ -81,12 +81,19 @@ def bind(problem: Problem, inputs: Buffers, engine: Engine) -> Operation:
     Raises
     ------
     UsageError
-        If a tensor is not what the kernels read.
+        If a tensor is not what the kernels read, is missing, or has no place in the problem.
     """
-    for name, tensor in inputs.items():
-        _require(problem, name, tensor)
+    for name in _needed(problem):
+        if inputs.get(name) is None:
+            raise UsageError(f"{problem.norm} norm {problem.direction} needs {name!r}{_where_from(name)}")
     x = inputs["x"]
     assert x is not None
+    for name, tensor in inputs.items():
+        if name in ("residual", "ds") and name not in _needed(problem):
+            why = f"{problem.norm} norm {problem.direction}, residual={problem.residual}, takes no {name!r}"
+            raise UsageError(f"{why}: leave it out, or set the problem's residual and direction")
+        if tensor is not None:
+            _require(problem, name, tensor, x.device)
     buffers: dict[str, torch.Tensor | None] = {"weight": None, "bias": None, **inputs}
     for name in problem.outputs:
         if name in TENSOR_OUTPUTS:
@@ -132,11 +139,27 @@ def prepare(problem: Problem, tensors: Tensors, engine: Engine) -> Kernel:
     return kernel
 
 
-def _require(problem: Problem, name: str, tensor: torch.Tensor | None) -> None:
-    if tensor is None:
-        if name not in ("weight", "bias"):
-            raise UsageError(f"{problem.norm} norm needs {name!r}")
-        return
+def _needed(problem: Problem) -> tuple[str, ...]:
+    """Name the inputs that there must be: γ and β may be missing, and the mean where there is none."""
+    forward, frozen = problem.direction == "forward", problem.norm == "batch" and not problem.training
+    stream = (("residual",) if forward else ("ds",)) if problem.residual else ()
+    if forward:
+        return ("x", *stream, *(("running_mean", "running_var") if problem.norm == "batch" else ()))
+    if frozen:
+        return ("x", "dy", "running_var")
+    return ("x", "dy", *stream, *(() if problem.norm == "rms" else ("mean",)), "rstd")
+
+
+def _where_from(name: str) -> str:
+    kept = "the forward pass returns it"
+    stream = "give it, or take a problem without a residual"
+    remedy = {"residual": stream, "ds": stream, "mean": kept, "rstd": kept}.get(name, "")
+    return f": {remedy}" if remedy else ""
+
+
+def _require(problem: Problem, name: str, tensor: torch.Tensor, device: torch.device) -> None:
+    if tensor.device != device:
+        raise UsageError(f"{name!r} is on {tensor.device} and 'x' on {device}; move it with .to('{device}')")
     if name in ("x", "dy", "residual", "ds"):
         shape, dtype = problem.shape, getattr(torch, problem.dtype)
         layout = torch.contiguous_format

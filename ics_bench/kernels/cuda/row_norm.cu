@@ -90,7 +90,9 @@ DEVICE Moments<1> moments_of(const Vector<T, V> (&held)[K], const Stretch<V, C>&
 // A row's scale is `weight + offset`, or 1 where there is no weight; `offset` is 0, or 1 for zero-centred weights.
 
 // y = (x - mean) * rstd * scale + bias. `mean` and `rstd`, one a row, are kept for the backward pass. With a residual,
-// R, what is normalized is x + residual, which is also written to `stream`. A row that is read again is summed again.
+// R, what is normalized is x + residual, which is also written to `stream`. A row that is read again is summed again,
+// not read from `stream`: `load16` takes the path for what no kernel writes while it runs (ld.global.nc), so it might
+// see what was there before.
 template <typename T, int V, int C, bool R = false>
 KERNEL(ROW_THREADS, 2) CLUSTER(C)
 row_forward(const T* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias,

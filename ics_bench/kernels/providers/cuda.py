@@ -18,7 +18,6 @@ class Cuda(Provider):
     summary = "our CUDA C++ through CuPy"
     devices = frozenset({"cuda"})
     options = frozenset(OPTIONS)
-    trains = True
 
     def why_not(self, problem: Problem, device: str) -> str | None:
         """Add what the kernels decline: sets beyond their counters."""
@@ -56,11 +55,10 @@ class Cuda(Provider):
         """Record the function that a user calls."""
         from ics_bench.kernels.cuda.functions import record, record_with_residual
 
-        residual = tensors.residual
-        if problem.residual and residual is not None:
-            plain = replace(problem, direction="forward")
-            return recording(problem, tensors, lambda x, w, b: record_with_residual(plain, x, residual, w, b))
         problem, running = replace(problem, direction="forward"), (tensors.running_mean, tensors.running_var)
+        if problem.residual:
+            residual = tensors.required_residual()
+            return recording(problem, tensors, lambda x, w, b: record_with_residual(problem, x, residual, w, b))
         return recording(problem, tensors, lambda x, weight, bias: record(problem, x, weight, bias, *running))
 
 

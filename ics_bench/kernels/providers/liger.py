@@ -37,9 +37,9 @@ class Liger(Differentiable):
             return lambda x, weight, bias: functional.liger_layer_norm(x, weight, bias, eps)
         if problem.norm == "group":
             return lambda x, weight, bias: functional.liger_group_norm(x, weight, bias, features, groups, eps)
-        offset, residual = problem.weight_offset, tensors.residual
+        offset = problem.weight_offset
         if problem.residual:
-            add = functional.liger_fused_add_rms_norm
+            residual, add = tensors.required_residual(), functional.liger_fused_add_rms_norm
             return lambda x, weight, bias: add(x, residual, weight, eps, offset, in_place=False)
         return lambda x, weight, bias: functional.liger_rms_norm(x, weight, eps, offset, in_place=False)
 

@@ -23,7 +23,6 @@ class Module(Provider):
     summary = "any nn.Module, with autograd backward"
     norms = frozenset({"any norm without a reference"})
     devices = frozenset({"cpu", "cuda"})
-    trains = True
 
     def takes(self, norm: str) -> bool:
         """Whether the norm is one that the other providers know nothing of."""

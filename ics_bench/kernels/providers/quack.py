@@ -32,8 +32,8 @@ class Quack(Differentiable):
         """Return the norm of the problem."""
         from quack.rmsnorm import rmsnorm
 
-        residual = tensors.residual
         if problem.residual:
+            residual = tensors.required_residual()
             return lambda x, weight, bias: rmsnorm(x, weight, residual=residual, eps=problem.eps, prenorm=True)
         return lambda x, weight, bias: rmsnorm(x, weight, eps=problem.eps)
 

@@ -19,9 +19,9 @@ CASCADE_LEVELS = 4
 """Levels of ATen's cascade sum; each adds up to max(16, n^(1/4)) terms (aten/src/ATen/native/cpu/SumKernel.cpp)."""
 
 
-def _stream(t: Tensors) -> Any:
+def _stream(problem: Problem, t: Tensors) -> Any:
     """Return what is normalized: x, or x + r where there is a residual."""
-    return t.x if t.residual is None else t.x + t.residual
+    return t.x + t.required_residual() if problem.residual else t.x
 
 
 def _scale(problem: Problem, t: Tensors) -> Any:
@@ -33,7 +33,7 @@ def _variant_forward(problem: Problem, t: Tensors, norm: Callable[[Any, Any], An
     """Do what a user writes around a norm of x and a scale."""
 
     def call() -> tuple[Any, ...]:
-        s = _stream(t)
+        s = _stream(problem, t)
         y = norm(s, _scale(problem, t))
         return (y, s) if problem.residual else (y,)
 
@@ -53,7 +53,7 @@ def _layer_backward(problem: Problem, t: Tensors) -> Kernel:
     import torch
 
     size, mask = [problem.num_features], [True, True, True]
-    x, scale = _stream(t), _scale(problem, t)  # kept since the forward pass
+    x, scale = _stream(problem, t), _scale(problem, t)  # kept since the forward pass
     _, mean, rstd = torch.native_layer_norm(x, size, scale, t.bias, problem.eps)
     call = torch.ops.aten.native_layer_norm_backward.default
     if not problem.residual:
@@ -84,7 +84,7 @@ def _rms_backward(problem: Problem, t: Tensors) -> Kernel:
 
     _rms_forward(problem, t)
     x, weight = t.x.requires_grad_(), t.weight.requires_grad_()
-    s = _stream(t)
+    s = _stream(problem, t)
     y = torch.nn.functional.rms_norm(s, [problem.num_features], _scale(problem, t), problem.eps)
     if problem.residual:
         return lambda: torch.autograd.grad((y, s), (x, weight), (t.dy, t.ds), retain_graph=True)
@@ -163,7 +163,6 @@ class TorchEager(Provider):
     summary = "PyTorch's operators, called directly"
     devices = frozenset({"cpu", "cuda"})
     options = frozenset(OPTIONS)
-    trains = True
 
     def chains(self, problem: Problem, device: str) -> Chains:
         """Count the additions in ATen's CPU loops; elsewhere, no order of n additions exceeds n."""
