@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ics_bench.core import Axis, Case, Curve, Measurement, Metric, Profile, Scalar, Workload
 from ics_bench.core.environment import last_level_cache_bytes
+from ics_bench.core.text import without_surrogates
 from ics_bench.kernels import PROVIDERS
 from ics_bench.kernels.clock import BUDGET_SECONDS, MAX_ROUNDS, MIN_ROUNDS, WARM_UP_SECONDS
 from ics_bench.kernels.provider import load_provider
@@ -284,7 +285,8 @@ class KernelThroughput(Workload):
             try:
                 kept += self._kept(case, problem, provider, timing_seed, device)
             except Exception as error:  # a case that raises loses all its measurements, and these are an extra
-                warnings.append(f"kept_bytes could not be counted: {type(error).__name__}: {error!s:.200}")
+                said = without_surrogates(" ".join(str(error).split()))
+                warnings.append(f"kept_bytes could not be counted: {type(error).__name__}: {said:.200}")
         yield from self._timings(case, problem, timed, warnings, device)
         yield from kept
 

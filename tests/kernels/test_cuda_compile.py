@@ -1,6 +1,7 @@
 """Every kernel compiles for every architecture, keeps its registers, and needs no GPU for that."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,6 +55,23 @@ def test_the_documented_registers_are_those_of_the_report() -> None:
         ]
         assert f"| `{kind}` | {' | '.join(map(str, most))} |\n" in DOCUMENTED
     assert f"{sum(map(len, KEPT['kernels'].values()))} kernels; none spills" in DOCUMENTED
+
+
+def test_what_is_documented_of_the_registers_of_rows_is_so() -> None:
+    def taken(start: str, end: str | tuple[str, ...]) -> list[int]:
+        every = [item for kernels in KEPT["kernels"].values() for item in kernels.items()]
+        return [values[0] for name, values in every if name.startswith(start) and name.endswith(end)]
+
+    newest = KEPT["kernels"]["sm_90"]
+    for kernel in ("row_forward<float, 1, 1>", "row_backward<float, 1, 1>"):
+        (before,) = re.findall(rf"`{kernel}`\s(?:went\s)?from (\d+) to {newest[kernel][0]}\b", DOCUMENTED)
+        assert int(before) < newest[kernel][0]
+    with_residual = taken("row_forward<bf16, 8", "true>")
+    assert f"bfloat16 takes {min(with_residual)} to {max(with_residual)} registers, fewer than without" in DOCUMENTED
+    assert max(with_residual) < min(taken("row_forward<bf16, 8", ("1>", "2>", "4>", "8>")))
+    assert max(taken("row_forward<float, 4", "true>")) == REGISTERS["row_forward"]
+    wide = [count for width in ("float, 4", "bf16, 8", "f16, 8") for count in taken(f"row_backward<{width}", ">")]
+    assert f"| {min(wide)} to {max(wide)} registers leave 512 threads a multiprocessor" in DOCUMENTED
 
 
 @needs_compiler
