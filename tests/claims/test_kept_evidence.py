@@ -28,7 +28,7 @@ KEPT, FRESH = (
 
 each_run = pytest.mark.parametrize("kept", KEPT, ids=lambda run: run.folder.name)
 
-BORNE_SECONDS = 60.0
+BORNE_SECONDS = 20.0
 """A run whose cheapest case took longer is measured again by ``pytest -m full`` alone."""
 
 
@@ -74,17 +74,13 @@ def test_verdict_on_the_kept_evidence_is_the_registered_one(judgements, claim):
     assert {finding.verdict for finding in judgement.controls.values()} <= {"supported"}
 
 
-DIFFERENT = {1814795822: {"hess-1": "inconclusive"}}
-"""What came out otherwise than registered on fresh seeds, by the first of them: a negative control with p = 0.051."""
-
-
 @pytest.mark.parametrize("first_seed", sorted({run.settings["first_seed"] for run in FRESH}))
 def test_the_verdicts_repeat_on_the_kept_fresh_seeds(first_seed):
     assert first_seed > 0
     found = judge_kept([run for run in FRESH if run.settings["first_seed"] == first_seed])
     verdicts = {name: judgement.verdict for name, (judgement, _) in found.items()}
     registered = {claim.id: claim.registered for claim in CATALOGUE if claim.id in verdicts}
-    assert verdicts == registered | DIFFERENT.get(first_seed, {})
+    assert verdicts == registered
     assert verdicts.keys() >= {claim.id for claim in CATALOGUE if claim.tier == "standard"}
 
 

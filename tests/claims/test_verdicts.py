@@ -13,7 +13,7 @@ from ics_bench.execution.executors import parse_executor
 from ics_bench.execution.plan import Settings
 from ics_bench.execution.session import start
 
-DEEP_SECONDS = 60
+DEEP_SECONDS = 30
 """Largest budget, in seconds, that the default run of the tests bears for one claim."""
 
 CATALOGUE = load_catalogue()
