@@ -22,6 +22,13 @@ class Outcome:
     err: str
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_worker_of_ours() -> None:
+    """Where pytest-xdist runs the tests, let the pytest that a test starts not take itself for a worker."""
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+        del os.environ[name]
+
+
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder with a third party's module in it, reached as the command line reaches it."""
