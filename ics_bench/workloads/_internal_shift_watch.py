@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -14,7 +12,7 @@ from ics_bench.core import derive_seed
 from ics_bench.probes.drift import Drift, drifts
 from ics_bench.probes.gradient_shift import GradientShift, compare_gradients, gradient_shifts, layer_gradients
 from ics_bench.probes.layers import Signals, layers_of, signals
-from ics_bench.subjects.exchange import State
+from ics_bench.subjects.exchange import Exchange, State
 from ics_bench.training import Observation, Problem
 
 
@@ -199,7 +197,7 @@ class ShiftWatch:
             name: value + (self.perturbation * torch.randn(value.shape, generator=generator)).to(value)
             for name, value in _parameters(module).items()
         }
-        with _with_values(module, state):
+        with Exchange(module).holding(state):
             shaken = signals(module, probe, noise).pre_activations
         return drifts(signals(module, probe, noise).pre_activations, shaken)
 
@@ -214,36 +212,20 @@ class ShiftWatch:
 def _single_steps(module: nn.Module, stepped: State, now: Signals, probe: torch.Tensor, noise: int) -> SingleSteps:
     """Let one layer at a time take its step and see what moves."""
     moved, parts = [], []
-    twin = copy.deepcopy(module)
-    for layer in layers_of(twin):
-        with _with_values(twin, {name: stepped[name] for name in layer.parameters}):
-            alone = signals(twin, probe, noise)
+    exchange = Exchange(module)
+    for layer in layers_of(module):
+        with exchange.holding({name: stepped[name] for name in layer.parameters}):
+            alone = signals(module, probe, noise)
         moved.append(_distances(now.inputs, alone.inputs))
         parts += _distances(now.pre_activations[-1:], alone.pre_activations[-1:])
-    with _with_values(twin, stepped):
-        whole = signals(twin, probe, noise)
+    with exchange.holding(dict(stepped)):
+        whole = signals(module, probe, noise)
     (joint,) = _distances(now.pre_activations[-1:], whole.pre_activations[-1:])
     return SingleSteps(moved, parts, joint)
 
 
 def _parameters(module: nn.Module) -> State:
     return {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
-
-
-@contextmanager
-def _with_values(module: nn.Module, state: Mapping[str, torch.Tensor]) -> Iterator[None]:
-    """Write other values into a net's parameters, and its own back on leaving."""
-    parameters = dict(module.named_parameters())
-    own = {name: parameters[name].detach().clone() for name in state}
-    with torch.no_grad():
-        for name, value in state.items():
-            parameters[name].copy_(value)
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for name, value in own.items():
-                parameters[name].copy_(value)
 
 
 def _distances(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> list[float]:
