@@ -44,4 +44,4 @@ def test_readme_has_the_two_commands_each_with_its_own_set_up():
         assert line.startswith("python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt")
         assert "\n" not in line
     assert main.endswith("ics-bench run --profile quick --report")
-    assert tests.endswith("pytest")
+    assert tests.endswith("python -m pytest -n 2 --dist loadfile")
