@@ -6,8 +6,9 @@ loop, a sleep and an extra allocation of about 15 % ten times each, and a dozen 
 is deterministic about them. Kinds alternate, so that all of them see the same weather. Each run is on disk before the
 next begins; called again, the script goes on where it stopped. ``python benchmarks/gate_live.py summary FILE`` counts.
 
-``python benchmarks/gate_live.py noise FILE [--minutes M]`` records the noise of the same suite for
-``benchmarks/gate_calibration.py``.
+``python benchmarks/gate_live.py examples FILE`` gates one commit of each kind, a faster and a hanging one among them,
+and writes the Markdown that the gate writes of each. ``python benchmarks/gate_live.py noise FILE [--minutes M]``
+records the noise of the same suite for ``benchmarks/gate_calibration.py``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import click
 from ics_bench.cli.text import table
 from ics_bench.core.environment import fingerprint
 from ics_bench.core.text import duration
-from ics_bench.results.files import check_target, replace_file
+from ics_bench.results.files import check_target, replace_file, write_file
 from ics_bench.stats import share_interval
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -202,6 +203,13 @@ MUTANTS = (
     Change("harmless: rounding", "1 / (1 + np.exp(-(x @ w)))", "np.exp(x @ w) / (1 + np.exp(x @ w))"),
 )
 
+OTHERS = (
+    Change("faster", "range(n):\n        total", "range(n - n // 5):\n        total"),
+    Change("hanging", "    return json.dumps(", "    time.sleep(3600)\n    return json.dumps(", "time_text"),
+)
+
+EXAMPLES = ("equal", "extra loop", "faster", "mutant: half the steps", "mutant: NaN", "hanging")
+
 Run = dict[str, Any]
 
 
@@ -222,7 +230,7 @@ def repository(folder: Path | None) -> Iterator[Path]:
         (folder / "light.py").write_text(LIGHT)
         _git(folder, "init", "-q", "-b", "main")
         _commit(folder, "light suite")
-        for change in (*CHANGES, *MUTANTS):
+        for change in (*CHANGES, *MUTANTS, *OTHERS):
             if LIGHT.count(change.old) != 1 and change.old:
                 raise ValueError(f"{change.kind}: {change.old!r} is not in the library once")
             _git(folder, "checkout", "-q", "-b", _branch(change), "main")
@@ -338,6 +346,24 @@ def runs(file: Path, minutes: float, folder: Path | None, kinds: tuple[str, ...]
 def summary(file: Path) -> None:
     """Count what came of the runs so far."""
     click.echo(counted(json.loads(file.read_text())["runs"]))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--only", default="^(time_(loop|text|sort)|track_)", show_default=True, help="Benchmarks.")
+def examples(file: Path, only: str) -> None:
+    """Gate one commit of each kind, and write the exit codes with the Markdown."""
+    check_target(file)
+    changes = {change.kind: change for change in (*CHANGES, *MUTANTS, *OTHERS)}
+    parts = []
+    with repository(None) as where:
+        for kind in EXAMPLES:
+            written = where / ".git" / "decided.md"
+            branch = _branch(changes[kind])
+            done = _ics_bench(where, "gate", "main", branch, "--seed", 0, "--only", only, "--markdown", written)
+            click.echo(f"{kind}: exit code {done.returncode}")
+            parts.append(f"# {kind}: exit code {done.returncode}\n\n{written.read_text()}")
+    write_file(file, "\n".join(parts).encode())
 
 
 @main.command()

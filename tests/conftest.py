@@ -23,10 +23,21 @@ class Outcome:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_worker_of_ours() -> None:
-    """Where pytest-xdist runs the tests, let the pytest that a test starts not take itself for a worker."""
+def workers_keep_to_themselves() -> None:
+    """Where pytest-xdist runs the tests: one thread a worker, and no pytest that a test starts takes itself for one."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        import torch
+
+        torch.set_num_threads(1)
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         del os.environ[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heeded() -> None:
+    """Whoever runs the tests in the background ignores Ctrl-C, and so would they and what they start."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -63,9 +74,7 @@ def process(workplace: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: object, prefix: str = "") -> subprocess.Popen[str]:
-        # Whoever runs the tests in the background ignores Ctrl-C, and so would what they start.
-        heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        code = f"{heed}\n{prefix}\nfrom ics_bench.cli.main import main\nmain()"
+        code = f"{prefix}\nfrom ics_bench.cli.main import main\nmain()"
         command = [sys.executable, "-c", code, *map(str, arguments)]
         popen = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=workplace

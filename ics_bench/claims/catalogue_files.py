@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, get_args
 
-from ics_bench.claims.claim import VERDICTS, Claim, Family, Setting
+from ics_bench.claims.claim import REVISIONS, VERDICTS, Claim, Family, Setting
 from ics_bench.claims.evidence import Arm
 from ics_bench.claims.rules import RULES, Rule
 from ics_bench.core import PROFILES, Case, UsageError, unknown
@@ -38,6 +38,7 @@ _FIELDS = (
     "controls",
     "cases",
     "history",
+    "revised",
     "tracked",
 )
 _SETTING = ("name", "primary", *_SHARED)
@@ -162,6 +163,10 @@ def _claim(file: str, raw: Mapping[str, Any]) -> Claim:
     history = raw.get("history", "")
     if not isinstance(history, str) or ("history" in raw and not history.strip()):
         raise UsageError(f"{where}: history must be text, and not empty; leave it out where there is none")
+    if "revised" in raw:
+        _one_of(where, raw, "revised", REVISIONS)
+        if not history:
+            raise UsageError(f"{where}: revised={raw['revised']!r} needs a history that says why")
     tracked = raw.get("tracked", {})
     headline = next(setting for setting in settings if setting.primary)
     _check_keys(f"{where}, tracked", tracked, sorted({key for arm in headline.arms.values() for key in arm.pins}), ())
@@ -172,6 +177,7 @@ def _claim(file: str, raw: Mapping[str, Any]) -> Claim:
         settings=settings,
         controls=controls,
         history=history.strip(),
+        revised=raw.get("revised", ""),
         tracked=Case.of(tracked),
     )
 

@@ -13,6 +13,8 @@ from ics_bench.core import Case, Profile
 Verdict = Literal["supported", "refuted", "setting-dependent", "inconclusive"]
 VERDICTS: tuple[Verdict, ...] = ("supported", "refuted", "setting-dependent", "inconclusive")
 Family = Literal["theory", "training"]
+Revised = Literal["", "verdict", "rule", "seeds"]
+REVISIONS: tuple[Revised, ...] = ("verdict", "rule", "seeds")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Claim:
         Identity; where the statement belongs; the statement in our words; where it stands on the
         page; what exactly is measured; paper and equation, or ``derivation``; what a reader must know.
     family : {"theory", "training"}
-        Training claims are corrected together for their number.
+        Training claims are corrected together for their number. *Theory* stands for what no sample of trainings
+        decides: closed forms, exact zeros, and the cost of a step, which is timed.
     tier : {"standard", "full"}
         Whether it is measured without being asked for, or, as it takes long, by name or with ``--tier full`` alone.
     seeds : int
@@ -56,12 +59,15 @@ class Claim:
     registered : str
         Verdict written down before the measurement.
     budget_seconds : float
-        What measuring it may cost on two cores.
+        Processor time that measuring it may take, summed over its cases.
     settings, controls : tuple of Setting
         A control is a setting in which the effect must be absent, put as a statement that must be
         supported.
     history : str
         An earlier registered verdict and why it changed; empty where there was none.
+    revised : {"", "verdict", "rule", "seeds"}
+        What was changed when results on registered seeds had been seen: the registered verdict; the rule, its
+        tolerance or the settings; or the number of seeds alone. Only fresh seeds can confirm such a claim.
     tracked : Case
         Values of case keys by which its headline setting is made smaller where it is followed over commits;
         empty where it is followed as it is judged.
@@ -83,6 +89,7 @@ class Claim:
     settings: tuple[Setting, ...]
     controls: tuple[Setting, ...] = ()
     history: str = ""
+    revised: Revised = ""
     tracked: Case = field(default_factory=Case.of)
 
     @property

@@ -16,8 +16,9 @@ def combine(findings: Sequence[Finding]) -> Verdict:
     - *setting-dependent*: supported in at least one and refuted in at least one, whatever the others.
       Refuted holds "equivalent to none": a setting refutes a claim where an effect that matters is
       ruled out, whether there is none or the opposite;
-    - *inconclusive*: anything else. A setting that could not be decided is not evidence of absence, so
-      it keeps a claim from being refuted just as it keeps it from being supported.
+    - *inconclusive*: anything else. A setting that could not be decided is not evidence of absence, so it
+      keeps a claim from being refuted just as it keeps it from being supported: "supported in none" is
+      not enough.
 
     Raises
     ------

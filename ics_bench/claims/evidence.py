@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ics_bench.claims.finding import MissingEvidenceError
 from ics_bench.core import Case, Measurement
+
+_NUMBER = re.compile(r"\d+(\.\d+)?(e-?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Evidence:
 
     def __init__(self, measurements: Iterable[Measurement]) -> None:
         self._most: int | None = None
+        self._read: dict[tuple[str, Case, str, int | None], Measurement] = {}
         self._by_metric: dict[tuple[str, str], dict[Case, list[Measurement]]] = {}
         self._cases: dict[str, set[Case]] = {}
         for item in measurements:
@@ -56,7 +60,25 @@ class Evidence:
         """
         view = copy.copy(self)
         view._most = seeds
+        view._read = {}
         return view
+
+    def cautions(self) -> list[str]:
+        """Return the warnings of the measurements that were read from this view, with how many bear each.
+
+        Those that differ in their numbers alone are told by one of them.
+        """
+        groups: dict[str, list[str]] = {}
+        for item in self._read.values():
+            for text in dict.fromkeys(item.warnings):
+                groups.setdefault(_NUMBER.sub("#", text), []).append(text)
+        return [
+            f"{len(texts)} of {len(self._read)} measurements{', such as' * (len(set(texts)) > 1)}: {texts[0]}"
+            for texts in groups.values()
+        ]
+
+    def _seen(self, items: Iterable[Measurement]) -> None:
+        self._read |= {(item.workload, item.case, item.metric, item.seed): item for item in items}
 
     def has(self, arm: Arm) -> bool:
         """Whether anything at all was measured for ``arm``."""
@@ -108,7 +130,9 @@ class Evidence:
                 f"{metric} of {arm.pins.id} has {len(items)} of the {least} seeds that the claim asks for; "
                 f"run: {arm.command} --profile standard --seeds {least}"
             )
-        return dict(itertools.islice(items.items(), self._most))
+        counted = dict(itertools.islice(items.items(), self._most))
+        self._seen(counted.values())
+        return counted
 
     def single(self, arm: Arm, metric: str) -> Measurement:
         """Find the one measurement that belongs to all seeds together.
@@ -120,6 +144,7 @@ class Evidence:
         """
         for item in self.select(arm, metric):
             if item.seed is None:
+                self._seen([item])
                 return item
         raise MissingEvidenceError(
             f"{metric} of {arm.pins.id} was measured by seed only; the claim needs it over all seeds"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from ics_bench.claims.claim import Claim, Family, Setting, Verdict
+from ics_bench.claims.claim import Claim, Family, Revised, Setting, Verdict
 from ics_bench.claims.combine import combine, combined_p
 from ics_bench.claims.evidence import Evidence
 from ics_bench.claims.finding import Finding, MissingEvidenceError, SettingVerdict
@@ -51,6 +51,8 @@ class Judgement:
         What measuring it may cost.
     history : str
         An earlier registered verdict and why it changed; empty where there was none.
+    revised : {"", "verdict", "rule", "seeds"}
+        What of the claim was changed when results on registered seeds had been seen.
     """
 
     id: str
@@ -73,6 +75,7 @@ class Judgement:
     tier: Profile = "standard"
     budget_seconds: float = math.nan
     history: str = ""
+    revised: Revised = ""
 
     @property
     def as_registered(self) -> bool:
@@ -94,6 +97,7 @@ class Judgement:
             "as_registered": self.as_registered,
             "map": self.map,
             "history": self.history,
+            "revised": self.revised,
             "family": self.family,
             "tier": self.tier,
             "profile": self.profile,
@@ -149,6 +153,7 @@ def judge(claim: Claim, measurements: Iterable[Measurement] | Evidence, profile:
     if large_enough and verdict == "inconclusive" and any(0 < finding.n < claim.seeds for finding in deciding):
         objections.append(f"fewer than the {claim.seeds} registered seeds; run: ics-bench claims {claim.id}")
     notes = [f"{name}: {text}" for name, finding in (settings | controls).items() for text in finding.warnings]
+    notes += evidence.cautions()
     headline = claim.primary[0].name
     shown = settings[headline]
     return Judgement(
@@ -171,6 +176,7 @@ def judge(claim: Claim, measurements: Iterable[Measurement] | Evidence, profile:
         tier=claim.tier,
         budget_seconds=claim.budget_seconds,
         history=claim.history,
+        revised=claim.revised,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ics_bench.claims.claim import Claim
@@ -29,14 +29,18 @@ def metrics_read(claims: Sequence[Claim], record: CaseRecord) -> dict[str, bool]
     return found
 
 
-def as_evidence(claims: Sequence[Claim], record: CaseRecord) -> CaseRecord:
+def as_evidence(claims: Sequence[Claim], record: CaseRecord, beside: Collection[str] = ()) -> CaseRecord:
     """Leave out of a record the metrics and the curves that no claim reads.
 
     Parameters
     ----------
     claims : sequence of Claim
     record : CaseRecord
+    beside : collection of str
+        Metrics that are kept without their curves where some claim reads the case, for whoever reads the evidence.
     """
     read = metrics_read(claims, record)
+    if read:
+        read = dict.fromkeys(beside, False) | read
     kept = [m if read[m.metric] else replace(m, curve=None) for m in record.measurements if m.metric in read]
     return replace(record, measurements=tuple(kept))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,13 +51,19 @@ A claim that comes out differently weighs more than an inconclusive one: then th
     metavar="RUN",
     help="Judge this run's measurements; may be given several times.",
 )
+@click.option(
+    "--by-seeds", is_flag=True, help="Judge the runs of each first seed apart, and show which verdicts repeat."
+)
 @click.option("--profile", metavar="quick|standard|full", help="How much to measure.  [default: standard]")
 @click.option("--tier", metavar="standard|full", help="Only claims of this tier; those of full take long.")
 @click.option("--fresh-seeds", is_flag=True, help="Measure on seeds that were never used.")
 @click.option("--first-seed", type=int, metavar="N", help="Count seeds from here.  [default: 0]")
 @click.option("--repeat", type=int, metavar="K", help="Measure K times, on fresh seeds unless --first-seed is given.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder to make [default: runs/TIME-PROFILE]."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder to make [default: runs/TIME-PROFILE]; with --run, where --report goes.",
 )
 @click.option("--executor", metavar="inline|local[:N]", help="In how many processes.  [default: local]")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the judgements here.")
@@ -66,6 +72,7 @@ def command(
     ids: tuple[str, ...],
     folders: tuple[Path, ...],
     tier: str | None,
+    by_seeds: bool,
     json_file: Path | None,
     report: bool,
     **measuring: Any,
@@ -77,33 +84,42 @@ def command(
     if json_file is not None:
         check_target(json_file)
     if folders:
+        page = _page(folders, measuring.pop("out"), report)
         for name, value in measuring.items():
-            if value:
+            if value is not None and value is not False:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(f"{option} says how to measure; with --run nothing is measured, so leave it out")
-        judged = _judge([Run.open(folder) for folder in folders], choose(catalogue, ids, tier, None), catalogue)
-        return _show(judged, catalogue, json_file, report)
+        runs, chosen = [Run.open(folder) for folder in folders], choose(catalogue, ids, tier, None)
+        if by_seeds:
+            if page:
+                raise UsageError("--report is about one judgement of each claim; leave out --by-seeds or --report")
+            return _show_repeats(_judge_by_seeds(runs, chosen, catalogue), json_file)
+        return _show(_judge(runs, chosen, catalogue), catalogue, json_file, page)
+    if by_seeds:
+        raise UsageError("--by-seeds is about runs that were made; name them with --run, or measure with --repeat K")
     profile = measuring["profile"] or "standard"
     chosen = choose(catalogue, ids, tier, profile)
+    if report and measuring["repeat"]:
+        raise UsageError("--report is about one run; with --repeat leave it out, then: ics-bench report RUN ...")
     repeats, seeds = _seed_ranges(measuring["fresh_seeds"], measuring["first_seed"], measuring["repeat"])
     performing = parse_executor(measuring["executor"] or "local")
     out = measuring["out"] or default_folder(f"{profile}-claims")
     if not repeats:
         judged = _judge([_measure(chosen, profile, seeds[0], out, performing)], chosen, catalogue)
-        code = _show(judged, catalogue, json_file, report)
+        code = _show(judged, catalogue, json_file, out / "report" if report else None)
         if left := left_out(catalogue, ids, tier, profile):
             click.echo(
                 f"not measured: {', '.join(left)}, of tier full, which take hours; "
                 "to measure them: ics-bench claims --tier full; to judge a run of theirs: --run RUN"
             )
         return code
-    if report:
-        raise UsageError("--report is about one run; with --repeat leave it out, then: ics-bench report RUN ...")
-    each = [
-        _judge([_measure(chosen, profile, seed, out / f"{place}", performing)], chosen, catalogue)
+    each = {
+        seed: _judge([_measure(chosen, profile, seed, out / f"{place}", performing)], chosen, catalogue)
         for place, seed in enumerate(seeds, 1)
-    ]
-    return _show_repeats(each, seeds, out, json_file)
+    }
+    code = _show_repeats(each, json_file)
+    click.echo(f"runs    {printable(str(out))}")
+    return code
 
 
 def choose(catalogue: Sequence[Claim], ids: Sequence[str], tier: str | None, profile: str | None) -> tuple[str, ...]:
@@ -131,12 +147,25 @@ def choose(catalogue: Sequence[Claim], ids: Sequence[str], tier: str | None, pro
     return tuple(claim.id for claim in chosen)
 
 
+def _page(folders: Sequence[Path], out: Path | None, report: bool) -> Path | None:
+    """Folder of the page about runs that are there: the one named, else within the one run."""
+    if not report:
+        if out is not None:
+            raise UsageError("--out says where to measure, or with --run where --report goes; add --report")
+        return None
+    if out is None and len(folders) > 1:
+        raise UsageError(f"--report is about {len(folders)} runs; say where it goes with --out DIR")
+    return out or folders[0] / "report"
+
+
 def _seed_ranges(fresh: bool, first: int | None, repeat: int | None) -> tuple[int, tuple[int, ...]]:
     """Return the number of repetitions, 0 for a single run, and where each run counts its seeds from."""
     from ics_bench.claims.repetition import first_seeds, fresh_first_seed
 
     if fresh and first is not None:
         raise UsageError("--fresh-seeds draws the first seed and --first-seed names it; give one of them")
+    if first is not None and first < 0:
+        raise UsageError(f"--first-seed {first}: seeds are counted from 0 or more")
     if repeat is not None and not 1 <= repeat <= MAX_REPEATS:
         raise UsageError(f"--repeat {repeat}: the number of runs is between 1 and {MAX_REPEATS}")
     runs = repeat or 1
@@ -169,30 +198,47 @@ def _judge(runs: list[Run], ids: tuple[str, ...], catalogue: Sequence[Claim]) ->
     return Judged(runs, [judgement for judgement, _ in found], places, seconds)
 
 
-def _show(judged: Judged, catalogue: Sequence[Claim], json_file: Path | None, report: bool) -> int:
+def _show(judged: Judged, catalogue: Sequence[Claim], json_file: Path | None, page: Path | None) -> int:
     click.echo(f"{verdict_table(judged.judgements, catalogue, judged.seconds)}\n")
     for run in judged.runs:
         print_account(run)
     if json_file is not None:
         write_judgements(json_file, judged, catalogue)
         click.echo(f"json    {printable(str(json_file))}")
-    if report:
-        print_report(judged.runs, judged.runs[0].folder / "report", judged.judgements)
+    if page:
+        print_report(judged.runs, page, judged.judgements)
     return exit_code(judged.judgements, judged.failed)
 
 
-def _show_repeats(each: Sequence[Judged], seeds: tuple[int, ...], out: Path, json_file: Path | None) -> int:
+def _judge_by_seeds(runs: list[Run], ids: tuple[str, ...], catalogue: Sequence[Claim]) -> dict[int, Judged]:
+    """Judge together what counts its seeds from one place, by that place; of the ids, what those runs were made for."""
+    groups: dict[int, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.settings["first_seed"], []).append(run)
+    found = {}
+    for first, group in groups.items():
+        made_for = {name for run in group for name in run.settings.get("claims", ())}
+        known = [claim.id for claim in catalogue if claim.id in made_for and (not ids or claim.id in ids)]
+        if known:
+            found[first] = _judge(group, tuple(known), catalogue)
+    if not found:
+        named = ", ".join(repr(str(run.folder)) for run in runs)
+        raise UsageError(f"{named}: made for none of these claims; to measure: ics-bench claims ID --repeat 3")
+    return found
+
+
+def _show_repeats(each: Mapping[int, Judged], json_file: Path | None) -> int:
     from ics_bench.claims.repetition import Repetition
 
-    repetition = Repetition.of(seeds, [judged.judgements for judged in each])
+    repetition = Repetition.of({first: judged.judgements for first, judged in each.items()})
     click.echo(f"{repetition_table(repetition)}\n")
-    click.echo(f"runs    {printable(str(out))}")
     if json_file is not None:
         write_repetition(json_file, repetition)
         click.echo(f"json    {printable(str(json_file))}")
-    for run in (run for judged in each for run in judged.runs if run.failed):
+    for run in (run for judged in each.values() for run in judged.runs if run.failed):
         print_account(run)
-    return exit_code([j for judged in each for j in judged.judgements], any(judged.failed for judged in each))
+    found = [judgement for judged in each.values() for judgement in judged.judgements]
+    return exit_code(found, any(judged.failed for judged in each.values()))
 
 
 def left_out(catalogue: Sequence[Claim], ids: Sequence[str], tier: str | None, profile: str) -> list[str]:

@@ -24,6 +24,11 @@ STATEMENT_WIDTH = 48
 NOTES_SHOWN = 4
 """Warnings of a claim that the terminal shows; what decided comes first."""
 
+REVISED = "†"
+"""Marks a claim that was changed when results on its seeds had been seen."""
+
+_PARTS = {"verdict": "registered verdict", "rule": "rule or the settings", "seeds": "number of seeds"}
+
 COLUMNS = ("claim", "statement", "verdict", "registered", "effect", "n", "tier", "budget s", "took s", "warnings")
 
 
@@ -61,7 +66,7 @@ def verdict_table(judgements: Sequence[Judgement], catalogue: Sequence[Claim], s
             j.id,
             _short(statements.get(j.id, "")),
             j.verdict,
-            j.registered,
+            f"{j.registered}{REVISED * bool(j.revised)}",
             effect_text(j),
             j.n,
             j.tier,
@@ -114,27 +119,38 @@ def _notes(judgements: Sequence[Judgement]) -> list[str]:
 
 def _balance(judgements: Sequence[Judgement]) -> str:
     different = [j.id for j in judgements if not j.as_registered]
-    same = f"{len(judgements) - len(different)} of {count(len(judgements), 'verdict')} as registered"
-    return f"{same}; not: {', '.join(different)}" if different else same
+    line = f"{len(judgements) - len(different)} of {count(len(judgements), 'verdict')} as registered"
+    if different:
+        line += f"; not: {', '.join(different)}"
+    revised = {part: [j.id for j in judgements if j.revised == what] for what, part in _PARTS.items()}
+    told = [f"the {part} of {', '.join(ids)}" for part, ids in revised.items() if ids]
+    if told:
+        line += f"\n{REVISED} changed when results on registered seeds had been seen: {'; '.join(told)}"
+    return line
 
 
 def repetition_table(repetition: Repetition) -> str:
-    """Lay out how often each claim's verdict came out again on fresh seeds."""
-    columns = ("claim", "registered", "commonest", "share commonest", "share registered", "verdicts")
+    """Lay out how often each claim's verdict came out on different seeds, and in which runs it did not."""
+    columns = ("claim", "registered", "runs", "as registered", "verdicts")
     rows = [
-        (r.id, r.registered, r.commonest, r.share_commonest, r.share_registered, _tally(r.verdicts))
-        for r in repetition.claims
+        (r.id, r.registered, len(r.verdicts), r.repeated, _tally(list(r.verdicts.values()))) for r in repetition.claims
     ]
-    seeds = ", ".join(map(str, repetition.first_seeds))
-    return "\n".join(
-        [
-            table(columns, rows),
-            "",
-            f"{count(len(repetition.first_seeds), 'run')} on fresh seeds, from {seeds}",
-            f"{100 * repetition.share_registered:.1f} % of the verdicts are the registered ones",
-            f"{100 * repetition.share_agreeing:.1f} % of the pairs of runs agree on a verdict",
-        ]
-    )
+    lines = [table(columns, rows), ""]
+    for first in repetition.first_seeds:
+        found = {r.id: r.verdicts[first] == r.registered for r in repetition.claims if first in r.verdicts}
+        others = [name for name, same in found.items() if not same]
+        named = f"; not: {', '.join(others)}" if others else ""
+        verdicts = count(len(found), "verdict")
+        lines.append(f"seeds from {first}: {len(found) - len(others)} of {verdicts} as registered{named}")
+    same, everything = repetition.repeated
+    lines.append(f"in all {same} of {everything}, {100 * repetition.share_registered:.1f} %")
+    for share, what in (
+        (repetition.share_agreeing, "a verdict"),
+        (repetition.share_agreeing_in_settings, "what was found in a primary setting"),
+    ):
+        if not math.isnan(share):
+            lines.append(f"{100 * share:.1f} % of the pairs of runs agree on {what}")
+    return "\n".join(lines)
 
 
 def _tally(verdicts: Sequence[str]) -> str:
@@ -162,7 +178,7 @@ def write_judgements(path: Path, judged: Judged, catalogue: Sequence[Claim]) -> 
 
 def write_repetition(path: Path, repetition: Repetition) -> None:
     """Write the verdicts of every run, and how often they repeat, as strict JSON."""
-    _write(path, {"schema": 1, **repetition.to_dict()})
+    _write(path, {"schema": 2, **repetition.to_dict()})
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -70,12 +70,6 @@ def kronecker_condition(h: torch.Tensor, delta: torch.Tensor, bias: bool = True)
     return conditioning(h, bias).condition * conditioning(delta, bias=False).condition
 
 
-def top_eigenvalues(matrix: torch.Tensor, count: int) -> tuple[float, ...]:
-    """Return the ``count`` largest eigenvalues of a symmetric matrix, in descending order."""
-    values = torch.linalg.eigvalsh(matrix.detach().to(torch.float64)).flip(0)
-    return tuple(float(v) for v in values[:count])
-
-
 def _with_ones(h: torch.Tensor) -> torch.Tensor:
     if h.ndim != 2 or not math.prod(h.shape):
         raise ValueError(f"expected a matrix (N, in), got shape {tuple(h.shape)}")

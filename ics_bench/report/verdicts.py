@@ -62,6 +62,7 @@ class VerdictView:
     family: str
     took: str
     history: str
+    revised: str
 
     @property
     def deciding(self) -> tuple[SettingView, ...]:
@@ -122,6 +123,7 @@ def _view(judgement: Judgement, claim: Claim | None, seconds: float) -> VerdictV
         family=judgement.family,
         took=duration(seconds) if seconds else "",
         history=judgement.history,
+        revised=f"{judgement.revised} changed when seen" if judgement.revised else "",
     )
 
 

@@ -67,6 +67,14 @@ def test_each_claim_becomes_a_finite_number():
     assert outcome["values"]["init-4"] == pytest.approx(1 / 42, rel=0.05)  # refuted by 41 decades
 
 
+@pytest.mark.full
+def test_all_claims_become_finite_numbers():
+    outcome = suite(CATALOGUE)().setup_cache()
+    assert outcome["failed"] == {}
+    assert outcome["values"].keys() == {claim.id for claim in CATALOGUE}
+    assert all(0 < value < math.inf for value in outcome["values"].values())
+
+
 def test_a_case_that_cannot_be_measured_fails_its_claim_and_no_other(monkeypatch):
     workload = type(__import__("ics_bench.workloads", fromlist=["x"]).load_workload("init_scale"))
     original = workload.skip

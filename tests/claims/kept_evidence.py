@@ -1,5 +1,6 @@
 """Kept evidence, and how a slice of it is measured again."""
 
+import dataclasses
 import math
 import random
 import subprocess
@@ -15,6 +16,9 @@ ROOT = Path(ics_bench.__file__).parents[1]
 
 CHEAP_SECONDS = 6.0
 """A case that took no longer is cheap enough for every commit; where there is none, the cheapest one is taken."""
+
+DEAR_SEEDS = 2
+"""Of a case that is not cheap, as many seeds are measured again."""
 
 TOLERANCE = 0.1
 """Elsewhere a median must lie within what the seeds spanned, widened by this share of the median's size."""
@@ -37,6 +41,16 @@ def slice_of(run, salt, amount=1):
     return random.Random(salt).sample(cheap, min(amount, len(cheap)))
 
 
+def dear_slice_of(run, salt):
+    """One case of a run that is not cheap, and some of its seeds, drawn anew for every ``salt``; None where all are."""
+    dear = [record for record in sorted(run.measured, key=lambda r: r.key) if record.seconds > CHEAP_SECONDS]
+    if not dear:
+        return None
+    rng = random.Random(salt)
+    record = rng.choice(dear)
+    return record, tuple(sorted(rng.sample(record.seeds, min(DEAR_SEEDS, len(record.seeds)))))
+
+
 def same_here(run):
     """Whether bits must agree: the same packages on the same kind of processor."""
     here = fingerprint()
@@ -45,23 +59,30 @@ def same_here(run):
     return same and here["cpu"] == there["cpu"] and not differences(there, here)
 
 
-def measure_again(record):
-    """Measure a case of kept evidence on the same seeds."""
+def measure_again(record, seeds=None):
+    """Measure a case of kept evidence on the same seeds, or some of them."""
     version = load_workload(record.workload).version
     assert record.version == version, f"{record.key} is evidence of another version than {version}; measure it again"
-    again = perform(Task(record.workload, record.version, record.case, record.seeds, "cpu"))
+    again = perform(Task(record.workload, record.version, record.case, seeds or record.seeds, "cpu"))
     assert again.status == "measured", again.reason
     return again
 
 
 def disagreements(kept, again, metrics, exact):
-    """List the metrics in which two records of a case differ by more than may be; times always may."""
+    """List the metrics in which two records of a case differ by more than may be; times always may.
+
+    Where fewer seeds were measured again, their median is held against the span of all kept ones, and what belongs to
+    all seeds together is left out.
+    """
+    if again.seeds != kept.seeds:
+        exact = False
+        kept, again = (by_seed(record) for record in (kept, again))
     found, workload = [], load_workload(kept.workload)
     for metric in sorted(metrics):
         if workload.metric(metric).kind in ("timing", "memory"):
             continue
         one, other = ({m.seed: m.value for m in record.measurements if m.metric == metric} for record in (kept, again))
-        if one.keys() != other.keys():
+        if (one.keys() != other.keys()) if again.seeds == kept.seeds else not other.keys() <= one.keys():
             found.append(f"{metric}: seeds {sorted(one, key=str)} became {sorted(other, key=str)}")
         elif exact or workload.metric(metric).kind == "exact":
             found += [
@@ -70,6 +91,11 @@ def disagreements(kept, again, metrics, exact):
         elif not within(list(one.values()), list(other.values())):
             found.append(f"{metric}: median {middle(one.values())} became {middle(other.values())}")
     return found
+
+
+def by_seed(record):
+    """Leave out what belongs to all seeds together."""
+    return dataclasses.replace(record, measurements=tuple(m for m in record.measurements if m.seed is not None))
 
 
 def alike(one, other):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -103,19 +104,50 @@ def judged(name, values, arm="a"):
     return judge(theory(name, arm), rates(values, arm) + rates(ONE, "still"), "standard")
 
 
+def test_the_warnings_of_what_was_read_reach_the_judgement_each_once():
+    def noted(value, *texts):
+        found = rates(value, "a")
+        return [replace(item, warnings=texts if item.seed in (0, 2) else ()) for item in found]
+
+    plain = judge(theory("p", "a"), noted(TWO) + rates(ONE, "still"), "standard")
+    assert not any("measurements" in text for text in plain.warnings)
+    warned = judge(theory("p", "a"), noted(TWO, "busy", "late") + rates(ONE, "still"), "standard")
+    amount = len(TWO) + len(ONE)
+    assert warned.warnings[-2:] == (f"2 of {amount} measurements: busy", f"2 of {amount} measurements: late")
+    assert warned.verdict == plain.verdict
+
+
+def test_warnings_that_differ_in_numbers_alone_are_one():
+    items = [replace(item, warnings=(f"diverged at step {item.seed}",)) for item in rates(TWO, "a")]
+    warned = judge(theory("p", "a"), items + rates(ONE, "still"), "standard")
+    amount = len(TWO) + len(ONE)
+    assert warned.warnings[-1] == f"{len(TWO)} of {amount} measurements, such as: diverged at step 0"
+
+
 def test_repetition_counts_how_often_verdicts_come_out_again():
     again = [[judged("p", TWO), judged("q", values)] for values in (TWO, ONE, TWO, TWO)]
-    found = Repetition.of(first_seeds(50_000, 4), again)
+    found = Repetition.of(dict(zip(first_seeds(50_000, 4), again, strict=True)))
     assert found.first_seeds == (50_000, 60_000, 70_000, 80_000)
     p, q = found.claims
-    assert (p.share_registered, p.share_commonest) == (1.0, 1.0)
-    assert q.verdicts == ("supported", "refuted", "supported", "supported")
-    assert (q.commonest, q.share_registered, q.share_commonest) == ("supported", 0.75, 0.75)
-    assert found.share_registered == 7 / 8
-    assert found.share_agreeing == (6 + 3) / 12
-    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["claims"][1]["verdicts"][1] == "refuted"
-    with pytest.raises(ValueError, match="different claims"):
-        Repetition.of((1, 2), [[judged("p", TWO)], [judged("q", TWO)]])
+    assert (p.repeated, p.share_registered) == (4, 1.0)
+    assert list(q.verdicts.values()) == ["supported", "refuted", "supported", "supported"]
+    assert (q.commonest, q.repeated, q.share_registered) == ("supported", 3, 0.75)
+    assert (found.repeated, found.share_registered) == ((7, 8), 7 / 8)
+    assert found.share_agreeing == found.share_agreeing_in_settings == (6 + 3) / 12
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["claims"][1]["verdicts"]["60000"] == "refuted"
+
+
+def test_a_run_that_was_not_made_for_a_claim_does_not_count_for_it():
+    found = Repetition.of({1: [judged("p", TWO), judged("q", ONE)], 2: [judged("p", ONE)]})
+    p, q = found.claims
+    assert (p.verdicts, q.verdicts) == ({1: "supported", 2: "refuted"}, {1: "refuted"})
+    assert found.repeated == (1, 3)
+    assert found.share_agreeing == 0.0
+    lone = Repetition.of({1: [judged("p", TWO)]})
+    assert math.isnan(lone.share_agreeing)
+    assert json.loads(json.dumps(lone.to_dict(), allow_nan=False))["share_agreeing"] == "NaN"
+    with pytest.raises(ValueError, match="no run"):
+        Repetition.of({})
 
 
 @given(st.integers(1, 1000))

@@ -2,17 +2,23 @@
 
 import dataclasses
 import math
+import re
+import subprocess
+import sys
 
 import pytest
-from kept_evidence import ROOT, disagreements, measure_again, revision, same_here, slice_of
+from kept_evidence import ROOT, dear_slice_of, disagreements, measure_again, revision, same_here, slice_of
 
 from ics_bench.claims import (
+    Evidence,
     as_evidence,
     judge_run,
     judge_runs,
     load_catalogue,
     metrics_read,
+    seconds_by_claim,
     select,
+    tracked_value,
 )
 from ics_bench.core import Case, CaseRecord, Measurement
 from ics_bench.execution.executors import parse_executor
@@ -25,6 +31,8 @@ KEPT, FRESH = (
     [Run.open(path.parent) for path in sorted((ROOT / "reports" / name).glob("*/run.json"))]
     for name in ("claims", "fresh_seeds")
 )
+
+DOCUMENTED = (ROOT / "reports/README.md").read_text()
 
 each_run = pytest.mark.parametrize("kept", KEPT, ids=lambda run: run.folder.name)
 
@@ -58,6 +66,12 @@ def test_no_claim_has_two_kept_runs():
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.parametrize("kept", KEPT + FRESH, ids=lambda run: run.folder.name)
+def test_kept_runs_come_from_a_commit(kept):
+    assert kept.environment["source"]["commit"]
+    assert not kept.environment["source"]["dirty"]
+
+
 @each_run
 def test_kept_runs_are_whole_and_on_the_seeds_of_the_registered_verdicts(kept):
     assert kept.complete
@@ -71,17 +85,37 @@ def test_verdict_on_the_kept_evidence_is_the_registered_one(judgements, claim):
     assert claim in claims_of(run)
     evidence = {name: (finding.verdict, finding.effect) for name, finding in judgement.settings.items()}
     assert judgement.verdict == claim.registered, (evidence, judgement.warnings)
+    assert seconds_by_claim(CATALOGUE, run.records)[claim.id] <= claim.budget_seconds
     assert {finding.verdict for finding in judgement.controls.values()} <= {"supported"}
 
 
+@pytest.mark.parametrize("claim", [claim for claim in CATALOGUE if not claim.tracked], ids=lambda claim: claim.id)
+def test_two_seeds_of_the_kept_evidence_give_a_number_to_follow(claim):
+    (run,) = [run for run in KEPT if claim.id in run.settings["claims"]]
+    value = tracked_value(claim, Evidence(run.measurements()).first(2), 2)
+    assert 0 < value < math.inf
+
+
 @pytest.mark.parametrize("first_seed", sorted({run.settings["first_seed"] for run in FRESH}))
-def test_the_verdicts_repeat_on_the_kept_fresh_seeds(first_seed):
+def test_what_repeats_on_the_kept_fresh_seeds_is_what_the_documentation_says(first_seed):
     assert first_seed > 0
     found = judge_kept([run for run in FRESH if run.settings["first_seed"] == first_seed])
-    verdicts = {name: judgement.verdict for name, (judgement, _) in found.items()}
-    registered = {claim.id: claim.registered for claim in CATALOGUE if claim.id in verdicts}
-    assert verdicts == registered
-    assert verdicts.keys() >= {claim.id for claim in CATALOGUE if claim.tier == "standard"}
+    assert found.keys() >= {claim.id for claim in CATALOGUE if claim.tier == "standard"}
+    others = {name for name, (judgement, _) in found.items() if not judgement.as_registered}
+    assert {found[name][0].verdict for name in others} <= {"inconclusive"}
+    (row,) = re.findall(rf"^\| {first_seed} \| (\d+) \| (\d+) \| (.*) \|$", DOCUMENTED, flags=re.MULTILINE)
+    verdicts, repeated, told = row
+    assert (int(verdicts), int(repeated)) == (len(found), len(found) - len(others))
+    assert {claim.id for claim in CATALOGUE if re.search(rf"\b{claim.id}\b(?!-)", told)} == others
+
+
+def test_the_table_of_historical_systems_is_what_the_kept_evidence_gives():
+    script = ROOT / "benchmarks/historical_systems.py"
+    made = subprocess.run(
+        [sys.executable, script, *(run.folder for run in KEPT)], capture_output=True, text=True, check=True
+    )
+    assert made.stdout == (ROOT / "reports/historical_systems.md").read_text()
+    assert "| `resnet_batch` | 152 | 13 of 13 |" in made.stdout
 
 
 @pytest.mark.parametrize("kept", [pytest.param(run, marks=dear(run), id=run.folder.name) for run in KEPT])
@@ -91,6 +125,18 @@ def test_a_slice_that_changes_from_commit_to_commit_is_measured_again(kept):
         metrics = metrics_read(select(CATALOGUE, kept.settings["claims"]), record)
         found = disagreements(record, measure_again(record), metrics, exact)
         assert not found, (record.key, found)
+
+
+@pytest.mark.full
+@each_run
+def test_some_seeds_of_a_dear_case_are_measured_again(kept):
+    drawn = dear_slice_of(kept, revision())
+    if drawn is None:
+        pytest.skip("every case of this run is cheap")
+    record, seeds = drawn
+    metrics = metrics_read(select(CATALOGUE, kept.settings["claims"]), record)
+    found = disagreements(record, measure_again(record, seeds), metrics, exact=False)
+    assert not found, (record.key, seeds, found)
 
 
 CHEAP = "init-4"
@@ -134,10 +180,38 @@ def test_the_slice_depends_on_the_commit(stand_in):
     assert slice_of(stand_in, "one") == slice_of(stand_in, "one")
 
 
+def test_every_dear_case_can_be_drawn_and_its_seeds_are_its_own(stand_in):
+    assert dear_slice_of(stand_in, 0) is None
+    for run in KEPT:
+        drawn = [dear_slice_of(run, salt) for salt in range(200) if dear_slice_of(run, salt)]
+        assert {record.key for record, _ in drawn} <= {record.key for record in run.measured}
+        assert all(set(seeds) <= set(record.seeds) for record, seeds in drawn)
+    deep = next(run for run in KEPT if run.folder.name == "deep")
+    assert len({dear_slice_of(deep, salt)[0].key for salt in range(300)}) == len(deep.measured)
+
+
 def test_evidence_of_another_version_is_not_compared(stand_in):
     (record,) = slice_of(stand_in, "a", amount=1)
     with pytest.raises(AssertionError, match="another version"):
         measure_again(dataclasses.replace(record, version=record.version + 1))
+
+
+def recorded(values, first=0):
+    case, seeds = Case.of(depth=1), tuple(range(first, first + len(values)))
+    found = tuple(
+        Measurement("init_scale", case, s, "forward_rate", v, "1") for s, v in zip(seeds, values, strict=True)
+    )
+    return CaseRecord("init_scale", 1, case, seeds, "measured", measurements=found)
+
+
+@pytest.mark.parametrize(("again", "agree"), [([2.9], True), ([9.0], False), ([math.nan], False)])
+def test_some_seeds_again_are_held_against_the_span_of_all(again, agree):
+    found = disagreements(recorded([1.0, 2.0, 3.0]), recorded(again, first=2), {"forward_rate"}, exact=True)
+    assert (found == []) == agree
+
+
+def test_seeds_that_were_never_kept_disagree():
+    assert disagreements(recorded([1.0, 2.0]), recorded([1.0], first=7), {"forward_rate"}, exact=False)
 
 
 @pytest.mark.parametrize(
@@ -155,10 +229,5 @@ def test_evidence_of_another_version_is_not_compared(stand_in):
     ],
 )
 def test_on_another_machine_the_median_stays_within_the_spread(kept_values, again, agree):
-    def record(values):
-        case = Case.of(depth=1)
-        found = tuple(Measurement("init_scale", case, s, "forward_rate", v, "1") for s, v in enumerate(values))
-        return CaseRecord("init_scale", 1, case, tuple(range(len(values))), "measured", measurements=found)
-
-    found = disagreements(record(kept_values), record(again), {"forward_rate"}, exact=False)
+    found = disagreements(recorded(kept_values), recorded(again), {"forward_rate"}, exact=False)
     assert (found == []) == agree

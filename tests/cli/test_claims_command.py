@@ -155,6 +155,21 @@ def test_a_verdict_that_depends_on_the_setting_names_the_settings(capsys):
     (row,) = [line for line in text.splitlines() if line.startswith("x ")]
     assert row.split()[-4:] == ["full", "90", "12.3", "0"]
     assert "0 of 1 verdict as registered; not: x" in text
+    assert "†" not in text
+
+
+def test_what_was_changed_when_results_had_been_seen_is_marked(capsys):
+    from ics_bench.cli.verdicts import verdict_table
+
+    def judgement(name, revised):
+        return Judgement(
+            name, "refuted", "refuted", "theory", "full", "a", 1.0, Interval(1.0, 1.0), 11, "1", revised=revised
+        )
+
+    text = verdict_table([judgement("x", "rule"), judgement("y", ""), judgement("z", "verdict")], [], {})
+    marks = {line.split()[0]: "refuted†" in line.split() for line in text.splitlines() if "refuted" in line}
+    assert marks == {"x": True, "y": False, "z": True}
+    assert text.splitlines()[-1].endswith("the registered verdict of z; the rule or the settings of x")
 
 
 def test_fresh_seeds_are_printed_kept_and_can_be_repeated(command):
@@ -179,11 +194,18 @@ def test_repeated_runs_are_on_seeds_of_their_own_and_their_shares_are_written(co
     assert content["first_seeds"] == [70_000, 80_000]
     assert [Run.open(Path("r") / name).settings["first_seed"] for name in "12"] == [70_000, 80_000]
     (entry,) = content["claims"]
-    assert (entry["id"], len(entry["verdicts"])) == (CHEAP, 2)
-    assert entry["share_registered"] == entry["verdicts"].count(claim.registered) / 2
+    found = entry["verdicts"]
+    assert (entry["id"], list(found)) == (CHEAP, ["70000", "80000"])
+    assert entry["share_registered"] == list(found.values()).count(claim.registered) / 2
     assert f"2 {entry['commonest']}" in done.out
-    assert "% of the pairs of runs agree" in done.out
-    assert done.code == (0 if set(entry["verdicts"]) == {claim.registered} else 1)
+    assert "% of the pairs of runs agree on a verdict" in done.out
+    assert done.code == (0 if set(found.values()) == {claim.registered} else 1)
+    again = command("claims", "--by-seeds", "--run", "r/1", "--run", "r/2", "--json", "again.json")
+    assert again.code == done.code
+    assert Path("again.json").read_bytes() == Path("f.json").read_bytes()
+    alone = command("claims", "--by-seeds", "--run", "r/2")
+    assert "seeds from 80000: 1 of 1 verdict as registered" in alone.out
+    assert "pairs of runs" not in alone.out
 
 
 def test_the_evidence_of_several_runs_is_judged_together(command, judged):
@@ -202,11 +224,16 @@ def test_the_evidence_of_several_runs_is_judged_together(command, judged):
     [
         (["--fresh-seeds", "--first-seed", "5"], "give one of them"),
         (["--repeat", "0"], "--repeat 0"),
+        (["--run", "gone", "--repeat", "0"], "--repeat says how to measure"),
+        (["--run", "gone", "--first-seed", "0"], "--first-seed says how to measure"),
+        (["--run", "gone", "--out", "page"], "add --report"),
+        (["--run", "gone", "--run", "lost", "--report"], "say where it goes with --out"),
+        (["--by-seeds"], "name them with --run"),
         (["--repeat", "2", "--report"], "--report is about one run"),
         (["--tier", "standrad"], "did you mean 'standard'"),
         (["--profile", "standrad"], "did you mean 'standard'"),
         ([CHEAP, "--tier", "full"], "is of tier full"),
-        (["--first-seed", "-1"], "first_seed=-1"),
+        (["--first-seed", "-1"], "--first-seed -1"),
         (["--run", "gone", "--fresh-seeds"], "--fresh-seeds says how to measure"),
         (["--run", "gone", "--repeat", "2"], "--repeat says how to measure"),
     ],
@@ -215,6 +242,7 @@ def test_what_does_not_go_together_is_refused_before_anything_is_measured(comman
     done = command("claims", *arguments)
     assert done.code == 2
     assert message in done.err
+    assert done.out == ""
     assert not Path("runs").exists()
 
 

@@ -126,7 +126,7 @@ class PrintedCeiling(Rule):
             target=f"{self.printed:g} to within ±{self.margin:g} decades; measured {_text(rates, observed)}",
             interval_kind="95 % percentile bootstrap over seeds",
             p=min(p.values()),
-            warnings=(*_of_the_search(ceiling), *self._notes(rates, observed, tops)),
+            warnings=tuple(self._notes(rates, observed, tops)),
         )
 
     def shortfall(self, finding: Finding) -> float:
@@ -215,11 +215,6 @@ def _check_agreement(ceiling: Measurement, replicas: list[Measurement]) -> None:
             f"{ceiling.metric} of {ceiling.case.id} is {ceiling.value:g}, but the outcomes by seed give "
             f"{recomputed:g}; measure again"
         )
-
-
-def _of_the_search(ceiling: Measurement) -> list[str]:
-    """Warnings of the search but those on its ceiling, which is that of all seeds."""
-    return [text for text in ceiling.warnings if not text.startswith(("censored: ", "no rate of the grid "))]
 
 
 def _text(rates: NDArray[np.float64], observed: int) -> str:

@@ -61,7 +61,6 @@ class PrintedNumber(Rule):
             unit="decades",
             target=f"printed {self.printed:g}, measured {item.value:g}",
             interval_kind="deterministic",
-            warnings=item.warnings,
         )
 
     def shortfall(self, finding: Finding) -> float:

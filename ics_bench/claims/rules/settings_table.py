@@ -199,7 +199,8 @@ def _by_seed(evidence: Evidence, arm: Arm, metric: str, worst: Worst, least: int
     stand_in = math.inf if worst == "highest" else -math.inf
     items = evidence.select(arm, metric)
     if len(items) == 1 and items[0].seed is None:
-        return stand_in if math.isnan(items[0].value) else items[0].value
+        value = evidence.single(arm, metric).value
+        return stand_in if math.isnan(value) else value
     found = evidence.by_seed(arm, metric, least)
     return {seed: stand_in if math.isnan(item.value) else item.value for seed, item in found.items()}
 

@@ -91,7 +91,6 @@ class Within(Rule):
             unit=next(iter(found.values())).unit,
             target=self._target(),
             interval_kind="95 % of the mean over seeds",
-            warnings=tuple(dict.fromkeys(text for item in found.values() for text in item.warnings)),
         )
 
     def shortfall(self, finding: Finding) -> float:
