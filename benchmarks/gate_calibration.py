@@ -3,10 +3,12 @@
 ``python benchmarks/gate_calibration.py NOISE [--runs N] [--json FILE]`` replays what ``ics-bench gate --calibrate``
 recorded of equal builds: suite runs draw their pairs from a recording in blocks, sides swap at random, and the head
 is made slower by a factor. At ×1 and at ×1.03, the largest growth that is no regression, every benchmark is; beyond
-that, one a run. The gate's decision is the live one, unchanged. The other rules get 16 epochs a side of the same wall
-times, all of A before all of B, as two runs of a suite take them, or interleaved.
+that, one a run. The gate's decision is the live one, unchanged. Swaps make signs fair whatever was recorded, so the
+gate is replayed without them too: there a side that is slower by itself gives alarms. The other rules get 16 epochs a
+side of the same wall times, each epoch a process, which is kinder to them than the samples of one process that they get
+in use: all of A before all of B, as two runs of a suite take them, or interleaved.
 
-Rates are means over recordings, with 95 % bootstrap intervals over recordings.
+Rates are means over recordings, with 95 % bootstrap intervals over recordings where those differ.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import click
 from ics_bench.cli.text import table
 from ics_bench.core.environment import usable_cores
 from ics_bench.core.text import duration
-from ics_bench.gate.error_rates import CALM_CV, FACTORS, Line, Rate, encode_lines, error_rates
+from ics_bench.gate.error_rates import CALM_CV, FACTORS, GATE, Line, Rate, encode_lines, error_rates
 from ics_bench.gate.recording import Recording, load_recordings
 from ics_bench.gate.replay import noise_cv
 from ics_bench.gate.rule import Rule
@@ -94,7 +96,7 @@ def main(noise: Path, runs: int, workers: int | None, json_file: Path | None) ->
     click.echo(f"noise: standard deviation of a pair's log-ratio\n\n{noise_table(recordings)}\n")
     click.echo(f"rates in percent, with 95 % intervals over recordings; {runs} suite runs each\n")
     click.echo(f"{rates_table(lines, FACTORS)}\n")
-    calm = [line for line in lines if line.calm_detected.recordings and line.rule == "ics-bench gate"]
+    calm = [line for line in lines if line.calm_detected.recordings and (line.rule, line.order) == GATE]
     for line in calm:
         if line.factor > 1 + Rule().margin:
             rates = (line.calm_detected, line.calm_missed, line.calm_undecided)

@@ -299,16 +299,17 @@ def counted(runs: Sequence[Run]) -> str:
         found = [run for run in runs if run["kind"] == change.kind]
         if not found:
             continue
-        verdicts = [run.get("verdicts", {}) for run in found]
+        verdicts = [run["verdicts"] for run in found if "verdicts" in run]
         caught = sum(v.get(change.worse) == "regression" for v in verdicts) if change.worse else None
-        false = sum(any(v == "regression" and n != change.worse for n, v in each.items()) for each in verdicts)
-        if change in MUTANTS and change.worse:
-            false = 0  # a broken net has a worse accuracy too
-        bound = share_interval(false, len(found), 0.9).high  # one-sided, 95 %
+        false: int | None = None  # a broken net has a worse accuracy too
+        if change not in MUTANTS or not change.worse:
+            false = sum(any(v == "regression" and n != change.worse for n, v in each.items()) for each in verdicts)
+        decided = verdicts and false is not None
+        bound = f"{share_interval(false or 0, len(verdicts), 0.9).high:.1%}" if decided else None  # one-sided, 95 %
         codes = ", ".join(f"{code}: {n}" for code, n in sorted(Counter(run["exit_code"] for run in found).items()))
         seconds = sorted(run["seconds"] for run in found)[len(found) // 2]
-        rows.append((change.kind, len(found), caught, false, f"{bound:.1%}", codes, seconds))
-    columns = ("kind", "runs", "found", "false alarms", "at most", "exit codes", "median s")
+        rows.append((change.kind, len(found), len(verdicts), caught, false, bound, codes, seconds))
+    columns = ("kind", "runs", "decided", "found", "false alarms", "at most", "exit codes", "median s")
     return table(columns, rows)
 
 
@@ -350,17 +351,20 @@ def summary(file: Path) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--only", default="^(time_(loop|text|sort)|track_)", show_default=True, help="Benchmarks.")
-def examples(file: Path, only: str) -> None:
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(EXAMPLES), help="Only this; repeat for several.")
+@click.option("--only", default="time_(loop|text|sort)|track_", show_default=True, help="Benchmarks.")
+def examples(file: Path, kinds: tuple[str, ...], only: str) -> None:
     """Gate one commit of each kind, and write the exit codes with the Markdown."""
     check_target(file)
     changes = {change.kind: change for change in (*CHANGES, *MUTANTS, *OTHERS)}
     parts = []
     with repository(None) as where:
-        for kind in EXAMPLES:
-            written = where / ".git" / "decided.md"
+        for kind in kinds or EXAMPLES:
+            written = where / ".git" / f"{_branch(changes[kind])}.md"
             branch = _branch(changes[kind])
             done = _ics_bench(where, "gate", "main", branch, "--seed", 0, "--only", only, "--markdown", written)
+            if not written.exists():
+                raise click.ClickException(f"{kind}: nothing was decided: {done.stderr.strip()[-500:]}")
             click.echo(f"{kind}: exit code {done.returncode}")
             parts.append(f"# {kind}: exit code {done.returncode}\n\n{written.read_text()}")
     write_file(file, "\n".join(parts).encode())

@@ -94,11 +94,11 @@ def test_store_read(benchmark: Timer, tmp_path: Path) -> None:
 
 
 def test_judge(benchmark: Timer) -> None:
-    """Judge all claims that the kept run of learning-rate ceilings bears on."""
-    claims = select(load_catalogue(), ["lr-1", "lr-2", "lr-3"])
-    evidence = Evidence(Run.open(REPORTS / "lr_ceiling").measurements(), "standard")
-    found = benchmark(lambda: [judge(claim, evidence, "standard") for claim in claims])
-    assert len(found) == 3
+    """Judge all claims that a kept run is the evidence for."""
+    run = Run.open(REPORTS / "claims" / "history")
+    claims, evidence = select(load_catalogue(), run.settings["claims"]), Evidence(run.measurements())
+    found = benchmark(lambda: [judge(claim, evidence, run.profile) for claim in claims])
+    assert len(found) == len(claims) > 3
 
 
 class Noise:
@@ -124,7 +124,7 @@ def test_gate_decision(benchmark: Timer) -> None:
 
 
 def test_report_rendering(benchmark: Timer, tmp_path: Path) -> None:
-    """Render the page of the kept run of learning-rate ceilings."""
-    run = Run.open(REPORTS / "lr_ceiling")
+    """Render the page of a kept run."""
+    run = Run.open(REPORTS / "claims" / "history")
     page = benchmark(write_report, [run], tmp_path / "page")
     assert page.exists()

@@ -20,6 +20,8 @@ from ics_bench.gate.rule import Rule
 from ics_bench.stats import Interval, bootstrap, percentile_interval
 
 GATE = ("ics-bench gate", "interleaved")
+AS_RECORDED = ("ics-bench gate", "interleaved, sides as recorded")
+"""Without random swaps, which make signs fair whatever was recorded: here a side that is slower by itself shows."""
 
 FACTORS = (1.0, 1.03, 1.05, 1.1, 1.15, 1.2)
 """The second is the boundary of the null hypothesis: the largest growth that is no regression."""
@@ -39,7 +41,7 @@ class Rate:
     value : float
         Mean over recordings; NaN where there is nothing to count.
     interval : Interval
-        NaN with fewer than two recordings.
+        NaN where the recordings are fewer than two or all alike: then a bootstrap says nothing.
     recordings : int
     """
 
@@ -143,8 +145,11 @@ def _performed(jobs: Sequence[Job], workers: int) -> Iterable[Tallies]:
 def _perform(job: Job) -> Tallies:
     place, recording, factor, runs, rule = job
     seed = derive_seed("replay", str(place), round(1000 * factor), "draws")
-    gate = replay(recording, factor, runs, rule, seed)
-    return {GATE: gate, **replay_rivals(recording, factor, runs, rule, seed)}
+    return {
+        GATE: replay(recording, factor, runs, rule, seed),
+        AS_RECORDED: replay(recording, factor, runs, rule, seed, swap=False),
+        **replay_rivals(recording, factor, runs, rule, seed),
+    }
 
 
 def _calm(recording: Recording) -> list[str]:
@@ -184,8 +189,8 @@ def rate(shares: Sequence[float]) -> Rate:
     known = np.array([share for share in shares if not math.isnan(share)])
     if known.size == 0:
         return Rate(math.nan, Interval(math.nan, math.nan), 0)
-    if known.size == 1:
-        return Rate(float(known[0]), Interval(math.nan, math.nan), 1)
+    if len(set(known)) == 1:
+        return Rate(float(known[0]), Interval(math.nan, math.nan), int(known.size))
     drawn = bootstrap(known, lambda sample: float(sample.mean()), RESAMPLES)
     return Rate(float(known.mean()), percentile_interval(drawn), int(known.size))
 

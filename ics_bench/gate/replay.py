@@ -37,17 +37,26 @@ class Resampled:
     factors : mapping of benchmark to float
         How many times slower its head is; 1 for those that are absent.
     generator : Generator
+    swap : bool
+        Exchange the sides of a pair at random. Signs are then fair whatever was recorded; without it, a side that
+        was recorded slower stays slower.
     """
 
-    def __init__(self, recording: Recording, factors: Mapping[str, float], generator: np.random.Generator) -> None:
-        self._recording, self._factors, self._generator = recording, factors, generator
+    def __init__(
+        self,
+        recording: Recording,
+        factors: Mapping[str, float],
+        generator: np.random.Generator,
+        swap: bool = True,
+    ) -> None:
+        self._recording, self._factors, self._generator, self._swap = recording, factors, generator, swap
         self.pairs = 0
 
     def __call__(self, names: Sequence[str], pairs: int) -> Mapping[str, Sequence[Pair]]:
         """Draw pairs of the named benchmarks."""
         self.pairs += pairs
         places = block_places(self._recording.pairs, pairs, self._generator)
-        swapped = self._generator.random(pairs) < 0.5
+        swapped = (self._generator.random(pairs) < 0.5) & self._swap
         return {name: self._draw(name, places, swapped) for name in names}
 
     def _draw(self, name: str, places: NDArray[np.int64], swapped: NDArray[np.bool_]) -> list[Pair]:
@@ -124,7 +133,7 @@ class Tally:
         return sum(counter[fate] for counter in counted for fate in fates) / total if total else math.nan
 
 
-def replay(recording: Recording, factor: float, runs: int, rule: Rule, seed: int = 0) -> Tally:
+def replay(recording: Recording, factor: float, runs: int, rule: Rule, seed: int = 0, swap: bool = True) -> Tally:
     """Replay suite runs through `decide`.
 
     Up to the margin, where nothing may be called a regression, every benchmark is made slower; beyond it, one a
@@ -138,6 +147,8 @@ def replay(recording: Recording, factor: float, runs: int, rule: Rule, seed: int
     runs : int
     rule : Rule
     seed : int
+    swap : bool
+        As in `Resampled`.
     """
     names = list(recording.benchmarks)
     benchmarks = [Benchmark(name, "timing", "s", "lower") for name in names]
@@ -145,7 +156,7 @@ def replay(recording: Recording, factor: float, runs: int, rule: Rule, seed: int
     tally = Tally()
     for run in range(runs):
         slowed, innocent = roles(names, factor, run, rule)
-        measure = Resampled(recording, dict.fromkeys(slowed, factor), generator)
+        measure = Resampled(recording, dict.fromkeys(slowed, factor), generator, swap)
         decision = decide(benchmarks, benchmarks, measure, rule)
         tally.add({result.name: result.verdict for result in decision.results}, slowed, innocent, measure.pairs)
     return tally

@@ -28,3 +28,22 @@ def test_a_run_is_kept_and_counted_and_not_made_twice(tmp_path):
     assert again == campaign("summary", file)
     assert first.endswith(again)
     assert MUTANT in again
+
+
+def test_examples_are_written_with_their_exit_codes(tmp_path):
+    file = tmp_path / "examples.md"
+    said = campaign("examples", file, "--kind", "equal", "--kind", "mutant: NaN", "--only", "track_")
+    assert said == "equal: exit code 0\nmutant: NaN: exit code 1\n"
+    equal, broken = file.read_text().split("# mutant: NaN: exit code 1")
+    assert "✖ regression" not in equal
+    assert "track&#95;loss" in broken
+    assert "regression" in broken
+
+
+def test_a_run_that_decided_nothing_is_no_run_without_false_alarms(tmp_path):
+    file = tmp_path / "live.json"
+    run = {"kind": "equal", "number": 0, "exit_code": 2, "seconds": 1.0}
+    decided = {**run, "number": 1, "exit_code": 0, "verdicts": {"time_loop": "no change"}}
+    file.write_text(json.dumps({"schema": 1, "runs": [{**run, "error": "boom"}, decided]}))
+    *_, row = campaign("summary", file).splitlines()
+    assert row.split()[:6] == ["equal", "2", "1", "-", "0", "95.0%"]

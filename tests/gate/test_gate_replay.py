@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ics_bench.gate.error_rates import GATE, encode_lines, error_rates, rate
+from ics_bench.gate.error_rates import AS_RECORDED, GATE, encode_lines, error_rates, rate
 from ics_bench.gate.recording import Noise, Recording, save_recordings
 from ics_bench.gate.replay import Resampled, noise_cv, replay
 from ics_bench.gate.rivals import asv_rule, mann_whitney, mean_over_10_percent, median_over_7_percent, replay_rivals
@@ -104,6 +104,18 @@ def test_a_replay_draws_whole_blocks_for_all_benchmarks_and_slows_only_what_it_i
     assert steps == {1}
 
 
+def test_a_side_that_was_recorded_slower_shows_where_sides_are_not_swapped():
+    fair = recorded(0.03)
+    noises = {
+        name: Noise(n.base_wall, tuple(1.2 * t for t in n.head_wall), n.base_cpu, tuple(1.2 * t for t in n.head_cpu))
+        for name, n in fair.benchmarks.items()
+    }
+    biased = Recording("l", "t", noises, fair.head_first, fair.swapped)
+    assert replay(biased, 1.0, 10, RULE).alarms == 0
+    assert replay(biased, 1.0, 10, RULE, swap=False).alarms == 10
+    assert replay(fair, 1.0, 10, RULE, swap=False).alarms == 0
+
+
 def test_equal_seeds_give_equal_tallies():
     first, again, other = (replay(recorded(0.2), 1.1, 10, RULE, seed=s) for s in (7, 7, 8))
     assert first == again
@@ -148,6 +160,7 @@ def test_a_recording_too_short_for_the_other_rules_is_refused():
 def test_intervals_are_over_recordings():
     assert rate([0.0, 0.5]).interval == (0.0, 0.5)
     assert math.isnan(rate([0.5]).interval.low)
+    assert math.isnan(rate([0.0, 0.0, 0.0]).interval.high)
     assert rate([0.25, math.nan, 0.25]).recordings == 2
     assert math.isnan(rate([]).value)
 
@@ -163,6 +176,7 @@ def test_error_rates_come_by_load_rule_and_factor():
     assert mine["x", 1.2].calm_detected.recordings == 2
     assert mine["y", 1.2].calm_detected.recordings == 0
     assert mine["x", 1.0].runs == 8
+    assert {line.factor for line in lines if (line.rule, line.order) == AS_RECORDED} == {1.0, 1.2}
     text = json.dumps(encode_lines(lines, recordings, RULE), allow_nan=False)
     assert json.loads(text)["recordings"][2]["noise"]["b0"]["wall"] == pytest.approx(0.5, rel=0.2)
 

@@ -11,8 +11,6 @@ ROOT = Path(__file__).parents[2]
 def test_the_suite_of_hot_paths_is_compared(command, tmp_path):
     before = tmp_path / "before.json"
     options = [
-        "-k",
-        "store_append or gate_decision",
         "--benchmark-max-time=0.1",
         "--benchmark-min-rounds=30",
         f"--benchmark-json={before}",
