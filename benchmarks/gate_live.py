@@ -7,14 +7,16 @@ is deterministic about them. Kinds alternate, so that all of them see the same w
 next begins; called again, the script goes on where it stopped. ``python benchmarks/gate_live.py summary FILE`` counts.
 
 ``python benchmarks/gate_live.py examples FILE`` gates one commit of each kind, a faster and a hanging one among them,
-and writes the Markdown that the gate writes of each. ``python benchmarks/gate_live.py noise FILE [--minutes M]``
-records the noise of the same suite for ``benchmarks/gate_calibration.py``.
+and writes the Markdown that the gate writes of each. ``python benchmarks/gate_live.py wide`` gates 32 timings once.
+``python benchmarks/gate_live.py noise FILE [--minutes M]`` records the noise of the same suite for
+``benchmarks/gate_calibration.py``.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -213,18 +215,25 @@ EXAMPLES = ("equal", "extra loop", "faster", "mutant: half the steps", "mutant: 
 Run = dict[str, Any]
 
 
+def wide_suite(copies: int) -> str:
+    """Write the light suite with every timing this many times."""
+    timings = re.findall(r"def (time_\w+)\(\):\n((?:    .*\n)+)", SUITE)
+    more = [f"\n\ndef {name}_{copy}():\n{body}" for copy in range(1, copies) for name, body in timings]
+    return SUITE + "".join(more)
+
+
 @contextmanager
-def repository(folder: Path | None) -> Iterator[Path]:
+def repository(folder: Path | None, suite: str = SUITE) -> Iterator[Path]:
     """Make a repository whose first commit is the light suite, with a branch a change."""
     if folder is None:
-        with tempfile.TemporaryDirectory(prefix="gate-live-") as made, repository(Path(made)) as folder:
+        with tempfile.TemporaryDirectory(prefix="gate-live-") as made, repository(Path(made), suite) as folder:
             yield folder
         return
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / ".git").exists():
         (folder / "benchmarks").mkdir()
         (folder / "benchmarks/__init__.py").touch()
-        (folder / "benchmarks/suite.py").write_text(SUITE)
+        (folder / "benchmarks/suite.py").write_text(suite)
         (folder / "asv.conf.json").write_text(json.dumps(CONFIGURATION))
         (folder / "install.py").write_text(INSTALL)
         (folder / "light.py").write_text(LIGHT)
@@ -368,6 +377,15 @@ def examples(file: Path, kinds: tuple[str, ...], only: str) -> None:
             click.echo(f"{kind}: exit code {done.returncode}")
             parts.append(f"# {kind}: exit code {done.returncode}\n\n{written.read_text()}")
     write_file(file, "\n".join(parts).encode())
+
+
+@main.command()
+@click.option("--copies", default=4, show_default=True, help="Of each of the eight timings.")
+def wide(copies: int) -> None:
+    """Gate equal commits on a wide suite, and say how long that takes."""
+    with repository(None, wide_suite(copies)) as where:
+        run = gate_once(where, CHANGES[0], 0)
+    click.echo(json.dumps(run, indent=1))
 
 
 @main.command()
