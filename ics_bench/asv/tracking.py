@@ -44,7 +44,7 @@ class TrackSuite(Declared):
     timeout : float
         Seconds for reading one value.
     setup_cache_timeout : float
-        Seconds for measuring all cases.
+        Seconds for measuring all cases; and for one case on the more seeds that the gate asks for.
 
     Raises
     ------
@@ -126,8 +126,9 @@ def _declare(function: Any, metric: Metric, tasks: Sequence[Task]) -> None:
         function.better = "lower"  # as tracked
         return
     function.better, function.native_unit = metric.better, metric.unit
-    if metric.smallest_effect is not None:
-        function.smallest_effect = metric.smallest_effect
+    for name in ("smallest_effect", "smallest_ratio"):
+        if getattr(metric, name) is not None:
+            setattr(function, name, getattr(metric, name))
     by_case = {task.case.id: task for task in tasks}
     function.by_seed = lambda outcome, case: by_seed(outcome, case, metric)
     if metric.kind == "seeded":
@@ -137,11 +138,12 @@ def _declare(function: Any, metric: Metric, tasks: Sequence[Task]) -> None:
 def by_seed(outcome: Outcome, case: str, metric: Metric) -> dict[int | None, list[float]]:
     """Trajectories of a metric by seed, in its own unit and direction; NaN and infinity included.
 
-    A metric that is exact has no seeds to be paired by: its median stands for all.
+    A metric that is exact has no seeds to be paired by: its median stands for all. One of all seeds together is
+    told by the metric that says the same `Metric.of_each_seed`.
     """
     if case in outcome["failed"]:
         raise RuntimeError(outcome["failed"][case])
-    found = dict(outcome["trajectories"][case].get(metric.name, ()))
+    found = dict(outcome["trajectories"][case].get(metric.of_each_seed or metric.name, ()))
     if not found:
         raise ValueError(f"{metric.name} was not measured")
     if metric.kind == "exact":

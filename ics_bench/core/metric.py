@@ -31,6 +31,12 @@ class Metric:
         Whether summary tables show it; the rest is in the frame and the report.
     smallest_effect : float, optional
         Smallest change that matters to a user, in the metric's unit (``seeded`` and ``exact``).
+    smallest_ratio : float, optional
+        The same as a factor above 1, for a quantity on a logarithmic scale, such as a rate or an eigenvalue. Without
+        either no difference between two commits can be called a regression.
+    of_each_seed : str
+        Metric that says of each seed what this one says of all of them together; two commits are then compared by it,
+        since one number a side cannot tell a change from chance.
     asv_ceiling : float, optional
         Finite stand-in for ``+inf`` in asv, whose graphs cannot hold it (see `as_lower_is_better`).
     """
@@ -43,6 +49,8 @@ class Metric:
     headline: bool = True
     smallest_effect: float | None = None
     asv_ceiling: float | None = None
+    smallest_ratio: float | None = None
+    of_each_seed: str = ""
 
     def __post_init__(self) -> None:
         for field, value, allowed in (
@@ -51,6 +59,9 @@ class Metric:
         ):
             if value not in allowed:
                 raise ValueError(f"metric {self.name!r}: {field}={value!r} is not one of {allowed}")
+        ratio = self.smallest_ratio
+        if ratio is not None and (self.smallest_effect is not None or not 1 < ratio < math.inf):
+            raise ValueError(f"metric {self.name!r}: smallest_ratio={ratio!r} is not above 1, or not the only one")
 
     def as_lower_is_better(self, value: float) -> float:
         """Express ``value`` as the finite, lower-is-better number that asv needs.

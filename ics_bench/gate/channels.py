@@ -43,7 +43,11 @@ class Channel:
 
 
 def faults(benchmark: Benchmark, pairs: Sequence[Pair]) -> str:
-    """Say why pairs of a time or of a memory cannot be used; empty where they can."""
+    """Say why pairs of a time or of a memory cannot be used; empty where they can.
+
+    What failed while the sides took turns and not alone is no fault where it met both of them: then one was in the
+    other's way. Where it met one side alone it is that side's, however seldom it comes.
+    """
     for side in SIDES:
         errors = [getattr(pair, side).error for pair in pairs]
         found = [error for error in errors if error]
@@ -51,6 +55,13 @@ def faults(benchmark: Benchmark, pairs: Sequence[Pair]) -> str:
             other = [getattr(pair, "base" if side == "head" else "head").error for pair in pairs]
             where = "both sides" if any(other) else side
             return f"failed on {where} in {len(found)} of {count(len(pairs), 'epoch')}: {found[0]}"
+    passing = {side: [error for pair in pairs if (error := getattr(pair, side).failed_in_turns)] for side in SIDES}
+    if bool(passing["base"]) != bool(passing["head"]):
+        (side,) = (side for side in SIDES if passing[side])
+        return (
+            f"failed on {side} alone in {len(passing[side])} of {count(len(pairs), 'epoch')}, and not when measured "
+            f"again: {passing[side][0]}"
+        )
     for side in SIDES:
         values = [getattr(pair, side).value for pair in pairs]
         wrong = [value for value in values if not (math.isfinite(value) and value > 0)]
@@ -95,21 +106,24 @@ class Margins:
         Growth that is a regression.
     bound : float
         Growth that must be excluded before no change is said.
+    by_signs : bool
+        Whether the median is held against them, by a sign test; else the centre, by signed ranks.
     """
 
     screen: float
     change: float
     bound: float
+    by_signs: bool = False
 
 
 def margins(benchmark: Benchmark, base: NDArray[np.float64], rule: Rule) -> Margins:
     """Margins of a channel, given the base's values in the screen.
 
     Memory is nearly the same in every epoch, so any growth at all would be flagged; it is screened for one that
-    matters.
+    matters. What little it varies is in jumps, of an allocator or a late garbage collection, so that its log-ratios
+    are not symmetric about their centre, as signed ranks suppose: memory is judged by its median.
     """
     if benchmark.kind == "memory":
-        floor = rule.memory_floor / float(np.median(base))
-        change = math.log1p(max(rule.memory_margin, floor))
-        return Margins(change, change, math.log1p(max(rule.bound, 2 * floor)))
+        change, bound = map(math.log1p, rule.memory_limits(float(np.median(base))))
+        return Margins(change, change, bound, by_signs=True)
     return Margins(0.0, math.log1p(rule.margin), math.log1p(rule.bound))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ics_bench.core.text import count
 from ics_bench.gate.channels import Channel, channels
@@ -15,13 +16,11 @@ from ics_bench.gate.rule import Rule
 from ics_bench.gate.series import Benchmark, Pair
 from ics_bench.gate.trial import WORSE, Trial
 from ics_bench.gate.verdict import Reading, Result, Verdict
-from ics_bench.stats import Interval
+from ics_bench.stats import Interval, median_interval
 from ics_bench.stats.signed_rank import centre
 
 SHOWN_LEVEL = 0.025
 """Error at either end of the intervals that are shown; no verdict rests on them."""
-
-UNKNOWN_DIRECTION = "unknown direction: reported, not judged"
 
 PValues = tuple[float | None, float | None]
 """Corrected p-values for the worse and for the better; ``None`` where nothing was tested."""
@@ -54,8 +53,6 @@ def conclude_values(benchmark: Benchmark, finding: Finding, p_values: PValues, r
     reading = finding.reading and replace(finding.reading, p=p, p_better=p_better)
     readings = (reading,) if reading else ()
     verdict, reason = finding.verdict, finding.reason
-    if verdict != "error" and benchmark.better not in ("lower", "higher"):
-        return Result(benchmark, "not judged", _undirected(benchmark), readings, finding.warnings)
     if verdict is None:
         if p is not None and p <= rule.family_error:
             verdict, reason = "regression", f"worse by more than {finding.margin}, {_p(p)}"
@@ -80,8 +77,8 @@ def conclude_pairs(
     readings = [
         _reading(channel, trials[channel.quantity], p_values[channel.quantity], measured.screened) for channel in found
     ]
-    if benchmark.better not in ("lower", "higher"):
-        return Result(benchmark, "not judged", _undirected(benchmark), tuple(readings))
+    if benchmark.undirected:
+        return Result(benchmark, "not judged", benchmark.undirected, tuple(readings))
     verdict, reason, first = _verdict(readings, trials, measured, rule)
     ordered = sorted(readings, key=lambda reading: reading is not first)
     return Result(benchmark, verdict, reason, tuple(ordered), _warnings(benchmark, measured, verdict, ordered))
@@ -100,8 +97,12 @@ def _verdict(
     if loose:
         first = max(loose, key=lambda r: r.bound)
         known = "is not bounded" if math.isinf(first.bound) else f"may be up to {_percent(first.bound)} worse"
-        ended = "; the budget ended" if measured.short else ""
+        at_most = ", the most that are taken" if len(measured.pairs) >= rule.most_pairs else ""
+        ended = "; the budget ended" if measured.short else at_most
         return "inconclusive", f"{first.quantity} {known} after {count(len(measured.pairs), 'pair')}{ended}", first
+    if len(measured.pairs) < measured.screened:
+        screen = f"the budget ended after {len(measured.pairs)} of the {measured.screened} pairs of the screen"
+        return "inconclusive", screen, least_sure
     open_still = [r for r in readings if trials[r.quantity].tested[WORSE] and trials[r.quantity].leans(WORSE)]
     if measured.short and open_still:
         first = max(open_still, key=lambda r: r.bound)
@@ -116,18 +117,26 @@ def _reading(channel: Channel, trial: Trial, p_values: PValues, screened: int) -
     """Numbers to show: of the fresh pairs alone where the screen picked, since picked numbers flatter."""
     start = screened if trial.picked and trial.fresh.size else 0
     base, head = channel.base[start:], channel.head[start:]
-    middle = centre(np.log(head / base), SHOWN_LEVEL)
+    middle, interval = _middle(np.log(head / base), trial.by_signs)
     return Reading(
         channel.quantity,
         len(base),
         True,
         float(np.median(base)),
         float(np.median(head)),
-        math.expm1(middle.estimate),
-        Interval(*(math.expm1(end) for end in middle.interval)),
+        math.expm1(middle),
+        Interval(*(math.expm1(end) for end in interval)),
         math.expm1(trial.bound),
         *p_values,
     )
+
+
+def _middle(ratios: NDArray[np.float64], by_signs: bool) -> tuple[float, Interval]:
+    """Estimate what the trial tests, the median or the centre, with its interval."""
+    if by_signs:
+        median = median_interval(ratios, 1 - 2 * SHOWN_LEVEL)
+        return median.median, median.interval
+    return centre(ratios, SHOWN_LEVEL)
 
 
 def _warnings(
@@ -143,10 +152,6 @@ def _warnings(
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _undirected(benchmark: Benchmark) -> str:
-    return UNKNOWN_DIRECTION if benchmark.better is None else "neutral: reported, not judged"
 
 
 def _p(p: float | None) -> str:

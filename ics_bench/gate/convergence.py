@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from ics_bench.core.text import count
 from ics_bench.gate.rule import Rule
 from ics_bench.gate.series import SIDES, Benchmark, Observation, Pair
 from ics_bench.gate.verdict import Reading, Verdict
-from ics_bench.stats import Interval, MedianInterval, median_interval
+from ics_bench.stats import Interval, MedianInterval, binomial_tails, median_interval
 from ics_bench.stats.signed_rank import signed_rank
 
 VALUE = "value"
@@ -51,7 +51,10 @@ class Finding:
 
 
 def judge_values(benchmark: Benchmark, pairs: Sequence[Pair], rule: Rule) -> Finding:
-    """Judge a metric of kind exact or seeded on the pairs measured, of which one is enough."""
+    """Judge a metric of kind exact or seeded on the pairs measured, of which one is enough.
+
+    What is not finite on head alone is worse whichever way is better, and is looked for first.
+    """
     for side in SIDES:
         errors = [error for pair in pairs if (error := getattr(pair, side).error)]
         if errors:
@@ -62,13 +65,13 @@ def judge_values(benchmark: Benchmark, pairs: Sequence[Pair], rule: Rule) -> Fin
     varied = [side for side in SIDES if not _same_throughout([getattr(pair, side) for pair in pairs])]
     if varied and benchmark.kind == "exact":
         return Finding("inconclusive", f"declared exact, but {' and '.join(varied)} gave different values in turn")
-    base, head = pairs[0].base, pairs[0].head
+    base, head, unsure = pairs[0].base, pairs[0].head, pairs[0].unsure
     if base.seeds is None and head.seeds is None:
-        return _judge_number(benchmark, base.value, head.value)
+        return _judge_number(benchmark, base.value, head.value, unsure)
     if base.seeds is None or head.seeds is None:
         side = "base" if base.seeds is None else "head"
         return Finding("error", f"{side} gave no seeds, the other side did: they cannot be paired")
-    return _judge_seeds(benchmark, base.seeds, head.seeds, rule)
+    return _judge_seeds(benchmark, base.seeds, head.seeds, rule, unsure)
 
 
 def _same_throughout(observations: Sequence[Observation]) -> bool:
@@ -86,103 +89,206 @@ def _equal_seeds(one: Mapping[int, Sequence[float]] | None, other: Mapping[int, 
     return one.keys() == other.keys() and all(_equal_numbers(one[seed], other[seed]) for seed in one)
 
 
-def _judge_number(benchmark: Benchmark, base: float, head: float) -> Finding:
+def _judge_number(benchmark: Benchmark, base: float, head: float, unsure: str) -> Finding:
     """Compare one number a side."""
     reading = Reading(
         VALUE, 1, False, base, head, _gap(base, head), Interval(_gap(base, head), _gap(base, head)), math.inf
     )
-    if math.isnan(base) and math.isnan(head):
-        return Finding("error", "NaN on both sides: there is nothing to compare", reading)
-    if base == head:
-        return Finding("no change", "equal to the last bit", reading, bounded=True, warnings=_not_finite([base]))
-    if not math.isfinite(head) and math.isfinite(base):
+    if not math.isfinite(base) and not math.isfinite(head):
+        return Finding("error", f"{base:g} on base and {head:g} on head: there is nothing to compare", reading)
+    if not math.isfinite(head):
         return Finding("regression", f"{head:g} on head alone", reading)
-    if not math.isfinite(base) and math.isfinite(head):
-        return Finding("improvement", f"{base:g} on base alone", reading)
+    if benchmark.undirected:
+        return Finding("not judged", benchmark.undirected, reading)
     if not math.isfinite(base):
-        return Finding("error", f"{base:g} on base and {head:g} on head: neither is finite", reading)
+        return Finding("improvement", f"{base:g} on base alone", reading)
+    if base == head:
+        return Finding("no change", "equal to the last bit", reading, bounded=True)
+    if unsure:
+        return Finding("inconclusive", f"differs, and {unsure}", reading)
     if benchmark.kind != "exact":
         return Finding("inconclusive", "one number a side, and no seeds to tell a change from chance", reading)
-    worse = (head > base) == (benchmark.better == "lower")
-    if abs(head - base) < (benchmark.smallest_effect or 0.0):
-        effect = _with_unit(benchmark.smallest_effect or 0.0, benchmark.unit)
-        return Finding("no change", f"differs by less than {effect}, which is what matters", reading, bounded=True)
-    return Finding("regression" if worse else "improvement", "deterministic, and different", reading)
+    return _judge_exactly(benchmark, np.array([[base, head]]), reading, "")
 
 
 def _judge_seeds(
-    benchmark: Benchmark, base: Mapping[int, Sequence[float]], head: Mapping[int, Sequence[float]], rule: Rule
+    benchmark: Benchmark,
+    base: Mapping[int, Sequence[float]],
+    head: Mapping[int, Sequence[float]],
+    rule: Rule,
+    unsure: str,
 ) -> Finding:
-    seeds = [seed for seed in base if seed in head]
+    lost = sorted(base.keys() - head.keys())
+    if lost:
+        return Finding("error", f"head has no value on {_named(lost)}, and base has")
+    seeds, more = list(base), len(head.keys() - base.keys())
     if not seeds or any(not len(side[seed]) for side in (base, head) for seed in seeds):
-        return Finding("error", f"the sides share {count(len(seeds), 'seed')} with values: nothing can be paired")
-    alone = len(base.keys() ^ head.keys())
-    warnings: tuple[str, ...] = (f"{count(alone, 'seed')} on one side only, left out",) if alone else ()
+        return Finding("error", "a seed has no values, or there is none: nothing can be paired")
+    warnings: tuple[str, ...] = (f"{count(more, 'seed')} on head only, left out",) if more else ()
     last = np.array([[base[seed][-1], head[seed][-1]] for seed in seeds], dtype=np.float64)
     reading = _reading(last)
     if np.isnan(last).all():
         return Finding("error", "NaN on every seed of both sides: there is nothing to compare", reading)
     warnings += _not_finite(list(last[~np.isfinite(last).all(axis=1)].max(axis=1)))
+    moved = _moved(last)
+    if moved.broken and not moved.mended:
+        reason = f"not finite on head alone, on {moved.broken} of {count(len(seeds), 'seed')}"
+        return Finding("regression", reason, reading, warnings=warnings)
+    if benchmark.undirected:
+        return _judge_moved(benchmark, moved, reading, warnings)
     if all(_equal_numbers(base[seed], head[seed]) for seed in seeds):
         reason = f"equal to the last bit on {count(len(seeds), 'seed')}"
         return Finding("no change", reason, reading, bounded=True, warnings=warnings)
-    broken, mended = (np.isfinite(last[:, side]) & ~np.isfinite(last[:, 1 - side]) for side in (0, 1))
-    if broken.any() and not mended.any():
-        reason = f"not finite on head alone, on {int(broken.sum())} of {count(len(seeds), 'seed')}"
-        return Finding("regression", reason, reading, warnings=warnings)
+    if unsure:
+        return Finding("inconclusive", f"differs, and {unsure}", reading, warnings=warnings)
     if benchmark.kind == "exact":
-        return _judge_exactly(benchmark, last, reading, warnings)
-    return _test(benchmark, last, rule, reading, warnings)
+        said = f"on {{worse}} of {count(len(last), 'seed')} worse, on {{better}} better"
+        return replace(_judge_exactly(benchmark, last, reading, said), warnings=warnings)
+    return _test(benchmark, last, moved, rule, reading, warnings)
 
 
-def _judge_exactly(
-    benchmark: Benchmark, last: NDArray[np.float64], reading: Reading, warnings: tuple[str, ...]
-) -> Finding:
-    """Count any difference of a deterministic metric, on any seed, from the smallest that matters up."""
-    worsening, least = _worsening(last, higher=benchmark.better == "higher"), benchmark.smallest_effect or 0.0
-    worse, better = (int(((way >= least) & (way > 0)).sum()) for way in (worsening, -worsening))
-    said = f"on {worse} of {count(len(last), 'seed')} worse, on {better} better"
+SHOWN_SEEDS = 8
+"""Seeds that are named."""
+
+
+def _named(seeds: Sequence[int]) -> str:
+    more = f" and {len(seeds) - SHOWN_SEEDS} more" if len(seeds) > SHOWN_SEEDS else ""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds[:SHOWN_SEEDS]))}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """Seeds whose value is finite on one side alone, with the exact one-sided sign tests of either direction."""
+
+    broken: int
+    mended: int
+
+    @property
+    def p_values(self) -> tuple[float, float]:
+        """Of more broken than mended seeds, and of more mended than broken ones."""
+        if not self.broken + self.mended:
+            return 1.0, 1.0
+        tails = binomial_tails(self.broken, self.broken + self.mended)
+        return tails.many, tails.few
+
+    @property
+    def margin(self) -> str:
+        """What the tests hold their excess against, in words."""
+        return f"chance: {self}"
+
+    def __str__(self) -> str:
+        return f"not finite on head alone on {count(self.broken, 'seed')}, on base alone on {self.mended}"
+
+
+def _moved(last: NDArray[np.float64]) -> _Moved:
+    base, head = np.isfinite(last).T
+    return _Moved(int((base & ~head).sum()), int((head & ~base).sum()))
+
+
+def _judge_moved(benchmark: Benchmark, moved: _Moved, reading: Reading, warnings: tuple[str, ...]) -> Finding:
+    """Test what was broken against what was mended, which is all there is to judge without a direction."""
+    if not moved.broken:
+        return Finding("not judged", benchmark.undirected, reading, warnings=warnings)
+    worse, better = moved.p_values
+    return Finding(None, str(moved), reading, worse, better, warnings=warnings, margin=moved.margin)
+
+
+def _judge_exactly(benchmark: Benchmark, last: NDArray[np.float64], reading: Reading, said: str) -> Finding:
+    """Count any difference of a deterministic metric, from the smallest that matters up."""
+    scale = _Scale.of(benchmark)
+    if scale.unfit(last):
+        return Finding("error", scale.unfit(last), reading)
+    worsening = scale.worsening(last)
+    worse, better = (int(((way >= scale.margin) & (way > 0)).sum()) for way in (worsening, -worsening))
+    reason = said.format(worse=worse, better=better) if said else "different"
     if worse:
-        return Finding("regression", f"deterministic, and {said}", reading, warnings=warnings)
+        return Finding("regression", f"deterministic, and {reason}", reading)
     if better:
-        return Finding("improvement", f"deterministic, and {said}", reading, warnings=warnings)
-    return Finding("no change", "ends at the same values", reading, bounded=True, warnings=warnings)
+        return Finding("improvement", f"deterministic, and {reason}", reading)
+    if (worsening == 0).all():
+        return Finding("no change", "ends at the same values", reading, bounded=True)
+    return Finding("no change", f"differs by less than {scale.held}, which is what matters", reading, bounded=True)
 
 
 def _test(
-    benchmark: Benchmark, last: NDArray[np.float64], rule: Rule, reading: Reading, warnings: tuple[str, ...]
+    benchmark: Benchmark,
+    last: NDArray[np.float64],
+    moved: _Moved,
+    rule: Rule,
+    reading: Reading,
+    warnings: tuple[str, ...],
 ) -> Finding:
-    """Test the values of seeds against the smallest effect that matters."""
-    seeds, margin = len(last), benchmark.smallest_effect
+    """Test the values of seeds against the smallest effect that matters, and what broke against what was mended.
+
+    Where seeds moved both ways there are two tests in each direction, and the smaller p-value counts twice.
+    """
+    scale, seeds = _Scale.of(benchmark), len(last)
+    broke, mended = moved.p_values
     if seeds < rule.least_seeds:
         reason = f"differs on {count(seeds, 'seed')}; the margin test needs {rule.least_seeds}"
-        return Finding("inconclusive", reason, reading, warnings=warnings)
-    if margin is None:
+    elif not scale.known:
         reason = "differs, and no smallest effect that matters is declared to hold it against"
+    elif scale.unfit(last):
+        return Finding("error", scale.unfit(last), reading, warnings=warnings)
+    else:
+        reason = f"differs on {count(seeds, 'seed')} by neither surely more nor surely less than {scale.held}"
+        worsening = scale.worsening(last)
+        worse, better = signed_rank(worsening - scale.margin), signed_rank(-worsening - scale.margin)
+        if moved.broken or moved.mended:
+            worse, better = min(1.0, 2 * min(worse, broke)), min(1.0, 2 * min(better, mended))
+        bounded = signed_rank(scale.margin - worsening) <= rule.bound_error
+        held = moved.margin if 2 * broke <= rule.family_error else scale.held
+        return Finding(None, reason, reading, worse, better, bounded, warnings, held)
+    if not moved.broken:
         return Finding("inconclusive", reason, reading, warnings=warnings)
-    worsening = _worsening(last, higher=benchmark.better == "higher")
-    held = _with_unit(margin, benchmark.unit)
-    return Finding(
-        None,
-        f"differs on {count(seeds, 'seed')} by neither surely more nor surely less than {held}",
-        reading,
-        signed_rank(worsening - margin),
-        signed_rank(-worsening - margin),
-        signed_rank(margin - worsening) <= rule.bound_error,
-        warnings,
-        held,
-    )
+    return Finding(None, reason, reading, broke, mended, warnings=warnings, margin=moved.margin)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """On which scale a metric's changes are taken, and the smallest that matters there.
+
+    Parameters
+    ----------
+    higher : bool
+        Whether higher is better.
+    logarithmic : bool
+    margin : float
+        0 where none is declared.
+    held : str
+        The margin in words.
+    known : bool
+        Whether it is declared.
+    """
+
+    higher: bool
+    logarithmic: bool
+    margin: float
+    held: str
+    known: bool
+
+    @classmethod
+    def of(cls, benchmark: Benchmark) -> _Scale:
+        higher, effect, ratio = benchmark.better == "higher", benchmark.smallest_effect, benchmark.smallest_ratio
+        if ratio is not None:
+            return cls(higher, True, math.log(ratio), f"a factor of {ratio:g}", True)
+        return cls(higher, False, effect or 0.0, _with_unit(effect or 0.0, benchmark.unit), effect is not None)
+
+    def unfit(self, last: NDArray[np.float64]) -> str:
+        """Say why values have no place on this scale; empty where they have."""
+        below = self.logarithmic and bool((last < 0).any())
+        return "declares a smallest ratio, and has values below 0" if below else ""
+
+    def worsening(self, last: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return changes for the worse by seed; what is not finite is worse than anything that is."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.log(last) if self.logarithmic else last
+        oriented = np.where(np.isfinite(last), -values if self.higher else values, np.inf)
+        return _gaps(oriented[:, 0], oriented[:, 1])
 
 
 def _with_unit(value: float, unit: str) -> str:
     return f"{value:g}" if unit == "1" else f"{value:g} {unit}"
-
-
-def _worsening(last: NDArray[np.float64], higher: bool) -> NDArray[np.float64]:
-    """Return changes for the worse by seed; what is not finite is worse than anything that is."""
-    oriented = -last if higher else last.copy()
-    oriented[~np.isfinite(last)] = np.inf
-    return _gaps(oriented[:, 0], oriented[:, 1])
 
 
 def _gaps(base: NDArray[np.float64], head: NDArray[np.float64]) -> NDArray[np.float64]:

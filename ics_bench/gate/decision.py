@@ -128,7 +128,7 @@ class _Comparison:
             if len(found) < pairs:
                 self._short.add(name)
             self._pairs[name] += found
-            fault = faults(self._sampled[name], found)
+            fault = faults(self._sampled[name], self._pairs[name])
             if fault:
                 self._faults[name] = fault
             elif found:

@@ -37,6 +37,7 @@ def _result(result: Result) -> dict[str, Any]:
         "better": result.benchmark.better,
         "version": result.benchmark.version,
         "smallest_effect": result.benchmark.smallest_effect,
+        "smallest_ratio": result.benchmark.smallest_ratio,
         "verdict": result.verdict,
         "accepted": result.accepted,
         "waiver": result.waiver or None,

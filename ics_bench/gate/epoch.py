@@ -19,6 +19,7 @@ import gc
 import importlib
 import io
 import json
+import numbers
 import os
 import pickle
 import statistics
@@ -31,7 +32,7 @@ from typing import Any, Dict  # noqa: UP035
 ERROR_LENGTH = 500
 """Characters of an error that are reported: some carry whole tensors."""
 
-DECLARED = ("better", "kind", "smallest_effect", "native_unit")
+DECLARED = ("better", "kind", "smallest_effect", "smallest_ratio", "native_unit")
 """What a benchmark or its class can declare for the gate, beyond what asv reads."""
 
 TURN, ENDED = b"t", b"e"
@@ -215,6 +216,7 @@ def discover(request: Mapping[str, Any], discovery: Any, emit: Emit) -> None:
     for benchmark in discovery.disc_benchmarks(request["root"]):
         sources = benchmark._attr_sources[:-1] or benchmark._attr_sources  # not the module, whose names are its own
         declared = {name: _first(sources, name) for name in DECLARED}
+        limits = {"timeout": benchmark.timeout, "cache_timeout": benchmark.setup_cache_timeout}
         emit(
             "benchmark",
             name=benchmark.name,
@@ -222,13 +224,21 @@ def discover(request: Mapping[str, Any], discovery: Any, emit: Emit) -> None:
             unit=str(benchmark.unit),
             version=str(benchmark.version),
             params=benchmark.params,
-            timeout=benchmark.timeout,
             cache=benchmark.setup_cache_key,
-            cache_timeout=benchmark.setup_cache_timeout,
-            declared={name: value for name, value in declared.items() if isinstance(value, (str, int, float))},
+            declared={name: _plain(value) for name, value in declared.items() if value is not None},
+            **{name: _plain(value) for name, value in limits.items()},
             seeded=callable(getattr(benchmark.func, "by_seed", None)),
             reseeds=callable(getattr(benchmark.func, "on_seeds", None)),
         )
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold as it is, numbers of any library too; of all else how it shows, for who refuses it."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, numbers.Real):
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
+    return {"shown": repr(value)[:ERROR_LENGTH]}
 
 
 def _first(sources: Sequence[Any], name: str, default: Any = None) -> Any:

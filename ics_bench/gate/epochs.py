@@ -7,11 +7,11 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ics_bench.gate.processes import ChildDiedError, ChildError, ChildTimeoutError, Event, last_lines, listen
+from ics_bench.gate.processes import ChildError, ChildTimeoutError, Event, last_lines, listen
 from ics_bench.gate.series import SIDES, Observation
 from ics_bench.gate.series import Side as SideName
 from ics_bench.gate.sides import Side, Workspace, hear_out
@@ -80,7 +80,7 @@ class Epochs:
     def _process(
         self, items: Sequence[Item], name: str, fresh_caches: bool, seeds: Sequence[int] | None
     ) -> dict[str, Observation | str]:
-        account = Account(items, fresh_caches)
+        account = Account(items, with_caches=fresh_caches or seeds is not None)
         request = self.request(items, name, fresh_caches, seeds)
         try:
             with self.workspace.conversation(self.side, name, request, account.limit) as talk:
@@ -143,7 +143,7 @@ class Account:
     ----------
     items : sequence of Item
     with_caches : bool
-        Whether it runs ``setup_cache`` too.
+        Whether it runs ``setup_cache`` too, or measures as much on other seeds.
     in_turns : bool
         Whether it waits for another one that measures the same.
 
@@ -213,11 +213,12 @@ def observe_in_turns(
     *,
     first: SideName,
     fresh_caches: bool,
-) -> tuple[dict[SideName, dict[str, Observation | str]], dict[str, str]]:
+) -> dict[SideName, dict[str, Observation | str]]:
     """Measure the same benchmarks on both sides, one running at a time, a sample of one and then one of the other.
 
     So both see the same disturbances. What did not end well on both sides is measured again on each by itself, where
-    it is known whose fault that is, and where nothing is in the way that the other one holds, such as a port.
+    it is known whose fault that is, and where nothing is in the way that the other one holds, such as a port. That
+    tells who is to blame and takes nothing back: the failure stays in what is found, `Observation.failed_in_turns`.
 
     Parameters
     ----------
@@ -233,12 +234,10 @@ def observe_in_turns(
 
     Returns
     -------
-    found : dict
+    dict
         By side and name.
-    passing : dict of str to str
-        What failed in turns and not alone, with the failure: it may be the turns' doing, or come and go.
     """
-    passing: dict[str, str] = {}
+    passing: dict[SideName, dict[str, str]] = {side: {} for side in SIDES}
     found = {side: {} if fresh_caches else sides[side].fill_caches(items[side], names[side]) for side in SIDES}
     broken = {name for outcomes in found.values() for name in outcomes}
     waiting = {side: [item for item in items[side] if item.name not in broken] for side in SIDES}
@@ -247,13 +246,19 @@ def observe_in_turns(
         fine = set.intersection(*(set(account.found) - set(account.errors()) for account in accounts.values()))
         for side, account in accounts.items():
             found[side] |= {name: account.found[name] for name in fine}
-            passing |= {name: f"on {side}: {error}" for name, error in account.errors().items()}
+            passing[side] = account.errors()
     for side in (first, *(side for side in SIDES if side != first)):
         left = [item for item in items[side] if item.name not in found[side]]
         if left:
             found[side] |= sides[side].observe(left, names[side], fresh_caches=fresh_caches)
-    still = {name for outcomes in found.values() for name, outcome in outcomes.items() if _error(outcome)}
-    return found, {name: failure for name, failure in passing.items() if name not in still}
+    for side in SIDES:
+        for name, failure in passing[side].items():
+            found[side][name] = _with_failure(found[side][name], failure)
+    return found
+
+
+def _with_failure(outcome: Observation | str, failure: str) -> Observation | str:
+    return outcome if isinstance(outcome, str) or outcome.error else replace(outcome, failed_in_turns=failure)
 
 
 def _error(outcome: Observation | str) -> str:
@@ -284,9 +289,11 @@ def _converse_in_turns(
                 )
                 talks.append(stack.enter_context(talk))
         for place, event in listen(*talks):
-            if isinstance(event, ChildDiedError) and accounts[SIDES[place]].measuring:
-                accounts[SIDES[place]].end(event, sides[SIDES[place]].workspace.epoch_log(names[SIDES[place]]))
-            if isinstance(event, ChildError):
+            if isinstance(event, ChildError):  # of one that hangs nobody knows whether it waits for the other
+                ended = SIDES if isinstance(event, ChildTimeoutError) else (SIDES[place],)
+                for side in ended:
+                    if accounts[side].measuring:
+                        accounts[side].end(event, sides[side].workspace.epoch_log(names[side]))
                 break
             accounts[SIDES[place]].take(event)
     return accounts

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from ics_bench.gate.convergence import judge_values
 from ics_bench.gate.epochs import Epochs, failed, observe_in_turns
+from ics_bench.gate.rule import Rule
 from ics_bench.gate.series import SIDES, Observation, Pair, Side
 from ics_bench.gate.sides import LINKS
 from ics_bench.gate.suite import Item, Way
@@ -17,6 +19,8 @@ LEAST_SEEDS = 16
 
 AGAIN_SECONDS = 20.0
 """What takes longer than this, on both sides together, is not run a second time only to see whether it varies."""
+
+NO_TIME = "the budget ended before it was measured again"
 
 Outcomes = dict[Side, dict[str, Observation | str]]
 
@@ -96,8 +100,7 @@ class LiveMeasure:
         """
         found: dict[str, tuple[Observation | str, Observation | str]] = {}
         for group in self._groups(names):
-            if time.monotonic() > self.deadline:
-                self.out_of_time = True
+            if not self._time_left():
                 break
             began = time.monotonic()
             outcomes = self._run(group, head_first=False, swapped=False)
@@ -111,31 +114,69 @@ class LiveMeasure:
                     self.settled[name] = [Pair(base, head)]
         return found
 
-    def settle(self, name: str) -> None:
-        """Make sure of what one look settled: seeds that differ need more of them, other numbers a second look."""
-        pair = self.settled[name][0]
-        if pair.base.error or pair.head.error:
-            return
-        if pair.base.seeds is None or pair.head.seeds is None:
-            self._look_again(name)
-        elif not same(pair.base.seeds, pair.head.seeds) and self.items[name][1].reseeds:
-            first = 1 + max(*pair.base.seeds, *pair.head.seeds)
-            outcomes = self._run([name], False, False, list(range(first, first + LEAST_SEEDS)))
-            self.settled[name] = [_pair_of(outcomes, name)]
+    def settle(self, names: Sequence[str]) -> None:
+        """Make sure of what one look settled: seeds that differ need more of them, other numbers a second look.
 
-    def _look_again(self, name: str) -> None:
+        What differs and is not looked at again, for want of time, is left unsure.
+        """
+        for group in self._settled_groups(names):
+            seeded = self.items[group[0]][1].benchmark.kind == "seeded"
+            differ = [name for name in group if _differs(self.settled[name][0])]
+            if differ and not (self._time_left() if seeded else self._time_for(differ)):
+                for name in differ:
+                    self.settled[name] = [replace(self.settled[name][0], unsure=NO_TIME)]
+            elif differ:
+                (self._add_seeds if seeded else self._look_again)(differ)
+            elif not seeded and self._is_quick(group):
+                self._look_again(group)
+
+    def _settled_groups(self, names: Sequence[str]) -> list[list[str]]:
+        """Put together what one process measures again: metrics of a case on seeds, readers of a cache."""
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for name in names:
+            base, head = (getattr(self.settled[name][0], side) for side in SIDES)
+            item = self.items[name][1]
+            if base.error or head.error:
+                continue
+            if item.benchmark.kind != "seeded":
+                groups.setdefault(("look", item.cache or name), []).append(name)
+            elif item.reseeds and base.seeds and head.seeds and not self._condemned(name):
+                groups.setdefault(("seeds", item.cache or name, item.case), []).append(name)
+        return list(groups.values())
+
+    def _condemned(self, name: str) -> bool:
+        """Whether the first seeds decide for the worse, as one that broke does: no others take that back."""
+        return judge_values(self.items[name][1].benchmark, self.settled[name], Rule()).verdict in (
+            "regression",
+            "error",
+        )
+
+    def _is_quick(self, group: Sequence[str]) -> bool:
+        """Whether a second look at numbers that agree costs little."""
+        cached = any(self.items[name][1].cache for name in group)
+        return not cached and self._seconds.get(frozenset(group), 0.0) <= AGAIN_SECONDS and self._time_for(group)
+
+    def _add_seeds(self, names: Sequence[str]) -> None:
+        """Measure on fresh seeds besides those that differ, of which some may have broken and others been mended."""
+        first = {name: self.settled[name][0] for name in names}
+        start = 1 + max(seed for pair in first.values() for side in SIDES for seed in _seeds(pair, side))
+        outcomes = self._run(names, False, False, seeds=list(range(start, start + LEAST_SEEDS)))
+        for name in names:
+            fresh = _pair_of(outcomes, name)
+            self.settled[name] = [fresh if fresh.base.error or fresh.head.error else _joined(first[name], fresh)]
+
+    def _look_again(self, names: Sequence[str]) -> None:
         """Measure what should be deterministic once more; what is not, and never said so, is repeated from now on."""
-        if self._seconds.get(frozenset([name]), 0.0) > AGAIN_SECONDS or self.items[name][1].cache:
-            return
-        again = self._run([name], head_first=True, swapped=True)
-        pair = _pair_of(again, name, head_first=True, swapped=True)
-        first = self.settled[name][0]
-        self.settled[name].append(pair)
-        varied = not equal(pair.base.value, first.base.value) or not equal(pair.head.value, first.head.value)
-        base, head = self.items[name]
-        if varied and not head.settled and not (pair.base.error or pair.head.error):
-            del self.settled[name]
-            self.items[name] = base.as_varying(), head.as_varying()
+        again = self._run(names, head_first=True, swapped=True, fresh_caches=True)
+        for name in names:
+            pair = _pair_of(again, name, head_first=True, swapped=True)
+            first = self.settled[name][0]
+            self.settled[name].append(pair)
+            varied = not all(_agree(getattr(pair, side), getattr(first, side)) for side in SIDES)
+            base, head = self.items[name]
+            if varied and not head.settled and not (pair.base.error or pair.head.error):
+                del self.settled[name]
+                self.items[name] = base.as_varying(), head.as_varying()
 
     def _pair(self, names: Sequence[str], head_first: bool, swapped: bool) -> dict[str, Pair]:
         began = time.monotonic()
@@ -167,13 +208,18 @@ class LiveMeasure:
         return found
 
     def _run(
-        self, names: Sequence[str], head_first: bool, swapped: bool, seeds: Sequence[int] | None = None
+        self,
+        names: Sequence[str],
+        head_first: bool,
+        swapped: bool,
+        seeds: Sequence[int] | None = None,
+        fresh_caches: bool = False,
     ) -> Outcomes:
         """Run one group on both sides, one after the other, in the same order of benchmarks."""
         epochs, links, items = self._sides(names, swapped)
-        fresh = self.items[names[0]][1].way == "repeated"
+        fresh_caches |= self.items[names[0]][1].way == "repeated"
         return {
-            side: epochs[side].observe(items[side], links[side], fresh_caches=fresh, seeds=seeds)
+            side: epochs[side].observe(items[side], links[side], fresh_caches=fresh_caches, seeds=seeds)
             for side in (reversed(SIDES) if head_first else SIDES)
         }
 
@@ -182,9 +228,12 @@ class LiveMeasure:
         epochs, links, items = self._sides(names, swapped)
         fresh = self.items[names[0]][1].way == "repeated"
         first: Side = "head" if head_first else "base"
-        outcomes, passing = observe_in_turns(epochs, items, links, first=first, fresh_caches=fresh)
-        for name, failure in passing.items():
-            self.warnings.setdefault(name, f"{name} failed while the sides took turns, {failure}; alone it did not")
+        outcomes = observe_in_turns(epochs, items, links, first=first, fresh_caches=fresh)
+        for side, found in outcomes.items():
+            for name, outcome in found.items():
+                if isinstance(outcome, Observation) and outcome.failed_in_turns:
+                    told = f"failed while the sides took turns, on {side}: {outcome.failed_in_turns}; alone it did not"
+                    self.warnings.setdefault(name, f"{name} {told}")
         return outcomes
 
     def _sides(
@@ -196,6 +245,12 @@ class LiveMeasure:
         for side in SIDES:
             epochs[side].take_name(links[side])
         return epochs, links, {side: [self.items[name][SIDES.index(side)] for name in names] for side in SIDES}
+
+    def _time_left(self) -> bool:
+        """Whether anything may still begin."""
+        left = time.monotonic() <= self.deadline
+        self.out_of_time |= not left
+        return left
 
     def _time_for(self, names: Sequence[str]) -> bool:
         """Whether another pair of these would end in time, as far as earlier ones tell."""
@@ -212,6 +267,28 @@ def _pair_of(outcomes: Outcomes, name: str, head_first: bool = False, swapped: b
 
 def _number(outcome: Observation | str) -> Observation:
     return failed(f"skipped this time: {outcome}") if isinstance(outcome, str) else outcome
+
+
+def _seeds(pair: Pair, side: Side) -> Mapping[int, Sequence[float]]:
+    observation: Observation = getattr(pair, side)
+    return observation.seeds or {}
+
+
+def _joined(first: Pair, fresh: Pair) -> Pair:
+    """Put fresh seeds beside those of the first pair."""
+    base, head = ({**_seeds(first, side), **_seeds(fresh, side)} for side in SIDES)
+    return replace(fresh, base=replace(fresh.base, seeds=base), head=replace(fresh.head, seeds=head))
+
+
+def _differs(pair: Pair) -> bool:
+    return not _agree(pair.base, pair.head)
+
+
+def _agree(one: Observation, other: Observation) -> bool:
+    """Whether two observations hold the same to the last bit."""
+    if one.seeds is None or other.seeds is None:
+        return one.seeds is other.seeds and equal(one.value, other.value)
+    return same(one.seeds, other.seeds)
 
 
 def equal(one: float, other: float) -> bool:

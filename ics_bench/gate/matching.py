@@ -54,6 +54,11 @@ def _unusable(benchmark: Benchmark) -> str:
     effect = benchmark.smallest_effect
     if effect is not None and not (effect >= 0 and math.isfinite(effect)):
         return f"declares {effect:g} as the smallest effect that matters; expected a finite number from 0 up"
+    ratio = benchmark.smallest_ratio
+    if ratio is not None and not (ratio > 1 and math.isfinite(ratio)):
+        return f"declares {ratio:g} as the smallest ratio that matters; expected a finite number above 1"
+    if effect is not None and ratio is not None:
+        return "declares a smallest effect and a smallest ratio; expected one of them"
     for field, allowed in (("kind", get_args(Kind)), ("better", (None, *get_args(Better)))):
         value = getattr(benchmark, field)
         if value not in allowed:
@@ -72,7 +77,7 @@ def _by_name(side: str, benchmarks: Sequence[Benchmark]) -> dict[str, Benchmark]
 
 def differences(one: Benchmark, other: Benchmark) -> list[str]:
     """Say in what the declarations of one benchmark differ."""
-    fields = ("kind", "unit", "better", "version", "smallest_effect")
+    fields = ("kind", "unit", "better", "version", "smallest_effect", "smallest_ratio")
     return [
         f"{field.replace('_', ' ')} {getattr(one, field)!r} on base, {getattr(other, field)!r} on head"
         for field in fields

@@ -19,7 +19,8 @@ class Rule:
     margin : float
         δ: times that grew by no more than this share are no regression; the null hypothesis is a ratio ≤ 1+δ.
     bound : float
-        No change is said only where the upper bound on the growth lies below this share.
+        No change is said only where the upper bound on the growth lies below this share; of memory also where it lies
+        below twice ``memory_floor``.
     family_error : float
         Probability of any false regression among all benchmarks together.
     bound_error : float
@@ -29,12 +30,13 @@ class Rule:
     screen_level : float
         One-sided level of the screen, which tests for any growth at all.
     looks : tuple of int
-        Numbers of fresh pairs after which what was flagged is judged.
+        Numbers of fresh pairs after which what was flagged is judged. The last is where measuring ends, even with
+        budget left: the two errors are then spent, and another look would have none to decide by.
     confirm_power, bound_power : float
         How the two errors are spent over the looks (`ics_bench.stats.spending_shares`): the first late, since a
         large effect shows early anyway; the second early, since most benchmarks are bounded by the screen.
     memory_margin : float
-        As ``margin``, for memory.
+        As ``margin``, for the median of memory.
     memory_floor : float
         Bytes; a growth of no more than this is no regression either.
     least_seeds : int
@@ -66,6 +68,22 @@ class Rule:
         for name in ("screen_pairs", "least_seeds"):
             self._check(name, _whole(getattr(self, name)), "a whole number from 1 up")
         self._check("looks", _growing(self.looks), "whole numbers that grow from 1 up")
+
+    @property
+    def most_pairs(self) -> int:
+        """Pairs that a benchmark gets at most."""
+        return self.screen_pairs + self.looks[-1]
+
+    def memory_limits(self, base: float) -> tuple[float, float]:
+        """Shares by which memory must grow to be a regression, and that no change must exclude.
+
+        Parameters
+        ----------
+        base : float
+            Bytes on base: where these are few, ``memory_floor`` is the larger share.
+        """
+        floor = self.memory_floor / base
+        return max(self.memory_margin, floor), max(self.bound, 2 * floor)
 
     def _check(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

@@ -11,6 +11,8 @@ from ics_bench.core.metric import Better, Kind
 Side = Literal["base", "head"]
 SIDES: tuple[Side, Side] = ("base", "head")
 
+UNKNOWN_DIRECTION = "unknown direction: reported, not judged"
+
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
@@ -30,6 +32,8 @@ class Benchmark:
         Fingerprint of what the number means; sides of different versions are not compared.
     smallest_effect : float, optional
         Smallest change that matters, in the unit; for convergence metrics.
+    smallest_ratio : float, optional
+        The same as a factor above 1, where the values are on a logarithmic scale.
     """
 
     name: str
@@ -38,6 +42,14 @@ class Benchmark:
     better: Better | None
     version: str = ""
     smallest_effect: float | None = None
+    smallest_ratio: float | None = None
+
+    @property
+    def undirected(self) -> str:
+        """Why it is reported and not judged; empty where it has a direction."""
+        if self.better in ("lower", "higher"):
+            return ""
+        return UNKNOWN_DIRECTION if self.better is None else "neutral: reported, not judged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +67,15 @@ class Observation:
         Per-seed trajectory of a convergence metric, its last element being the value that is judged.
     error : str
         Why there is no value: what was raised, a signal, a time-out; empty where there is one.
+    failed_in_turns : str
+        What went wrong while the sides took turns, where the value is of a second try alone.
     """
 
     value: float
     cpu_seconds: float | None = None
     seeds: Mapping[int, Sequence[float]] | None = None
     error: str = ""
+    failed_in_turns: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +92,15 @@ class Pair:
         Whether the first turn was the head's.
     swapped : bool
         Whether head lay in the first of the two work trees.
+    unsure : str
+        Why it was not measured as its difference asks for; then numbers that differ decide nothing.
     """
 
     base: Observation
     head: Observation
     head_first: bool = False
     swapped: bool = False
+    unsure: str = ""
 
 
 class Measure(Protocol):

@@ -106,9 +106,7 @@ def get_ready(
     measure = LiveMeasure(lists.epochs(base), lists.epochs(head), both, deadline, rng, listener)
     looked = measure.look(list(both))
     warnings = _leave_out_skipped(by_name, looked)
-    for name in looked:
-        if name in measure.settled and name in by_name["base"] and name in by_name["head"]:
-            measure.settle(name)
+    measure.settle([name for name in looked if name in measure.settled])
     for name, items in measure.items.items():
         for side, item in zip(SIDES, items, strict=True):
             if name in by_name[side]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
@@ -45,6 +45,8 @@ class Item:
         Whether it can be measured on seeds of our choice.
     settled : bool
         Whether its kind is known; else whether it is deterministic is to be found out.
+    case : str
+        Its parameters in words; empty where it has none.
     """
 
     benchmark: Benchmark
@@ -56,6 +58,7 @@ class Item:
     of_objects: bool = False
     reseeds: bool = False
     settled: bool = True
+    case: str = ""
 
     @property
     def name(self) -> str:
@@ -82,35 +85,37 @@ def items_of(events: Iterable[Event], default_seconds: float) -> list[Item]:
     Raises
     ------
     UsageError
-        If a benchmark declares what no benchmark can.
+        If a benchmark declares what no benchmark can; it names the benchmark, the value and what it can be.
     """
     return [item for event in events for item in _expand(event, default_seconds)]
 
 
 def _expand(event: Event, default_seconds: float) -> list[Item]:
-    declared, seconds = event["declared"], float(event["timeout"] or default_seconds)
+    declared, seconds = event["declared"], _seconds(event, "timeout") or default_seconds
     kind, way = _kind(event, declared.get("kind"))
     shared: dict[str, Any] = {
         "way": way,
         "seconds": seconds,
         "cache": event["cache"],
-        "cache_seconds": float(event["cache_timeout"] or seconds) if event["cache"] else 0.0,
+        "cache_seconds": (_seconds(event, "cache_timeout") or seconds) if event["cache"] else 0.0,
         "of_objects": event["type"] == "memory",
         "reseeds": event["reseeds"],
-        "settled": event["type"] in DIRECTED or declared.get("kind") in get_args(Kind),
+        "settled": event["type"] in DIRECTED or "kind" in declared,
     }
     meaning: dict[str, Any] = {
         "kind": kind,
         "unit": str(declared["native_unit"]) if event["seeded"] and "native_unit" in declared else _unit(event),
         "better": _better(event, declared.get("better")),
         "version": event["version"],
-        "smallest_effect": _effect(event, declared.get("smallest_effect")),
+        "smallest_effect": _number(event, "smallest_effect", lambda value: value >= 0, "a number from 0 up"),
+        "smallest_ratio": _number(event, "smallest_ratio", lambda value: value > 1, "a number above 1"),
     }
     if not event["params"]:
         return [Item(Benchmark(event["name"], **meaning), event["name"], **shared)]
+    cases = [", ".join(values) for values in itertools.product(*event["params"])]
     return [
-        Item(Benchmark(f"{event['name']}({', '.join(values)})", **meaning), f"{event['name']}-{place}", **shared)
-        for place, values in enumerate(itertools.product(*event["params"]))
+        Item(Benchmark(f"{event['name']}({case})", **meaning), f"{event['name']}-{place}", case=case, **shared)
+        for place, case in enumerate(cases)
     ]
 
 
@@ -125,6 +130,8 @@ def _kind(event: Event, declared: object) -> tuple[Kind, Way]:
         return "memory", "timed"
     if event["type"] == "peakmemory":
         return "memory", "alone"
+    if declared is not None and declared not in get_args(Kind):
+        raise _refused(event, "kind", declared, f"it can be {', '.join(get_args(Kind))}")
     if declared in ("timing", "memory"):
         return declared, "repeated" if event["cache"] else "timed"
     return ("seeded" if declared == "seeded" else "exact"), "once"
@@ -139,16 +146,31 @@ def _better(event: Event, declared: object) -> Better | None:
     if declared is None:
         return "lower" if event["type"] in DIRECTED else None
     if declared not in get_args(Better):
-        raise UsageError(f"{event['name']} declares better = {declared!r}; it can be {', '.join(get_args(Better))}")
+        raise _refused(event, "better", declared, f"it can be {', '.join(get_args(Better))}")
     return cast(Better, declared)
 
 
-def _effect(event: Event, declared: object) -> float | None:
+def _number(event: Event, name: str, fits: Callable[[float], bool], expected: str) -> float | None:
+    declared = event["declared"].get(name)
     if declared is None:
         return None
-    if isinstance(declared, bool) or not isinstance(declared, int | float) or not declared >= 0:
-        raise UsageError(f"{event['name']} declares smallest_effect = {declared!r}; it is a number from 0 up")
+    if isinstance(declared, bool) or not isinstance(declared, int | float) or not fits(declared):
+        raise _refused(event, name, declared, f"it is {expected}")
     return float(declared)
+
+
+def _seconds(event: Event, name: str) -> float:
+    """Read a time limit; 0 where there is none."""
+    value = event[name] or 0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        asvs = "timeout" if name == "timeout" else "setup_cache.timeout"
+        raise _refused(event, asvs, value, "it is a number of seconds")
+    return float(value)
+
+
+def _refused(event: Event, name: str, value: object, expected: str) -> UsageError:
+    shown = value["shown"] if isinstance(value, dict) else repr(value)
+    return UsageError(f"{event['name']} declares {name} = {shown}; {expected}")
 
 
 def choose(items: Sequence[Sequence[Item]], only: str | None) -> list[list[Item]]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ics_bench.gate.channels import Margins
 from ics_bench.gate.rule import Rule
+from ics_bench.stats import median_bound, sign_test
 from ics_bench.stats.signed_rank import signed_rank, upper_bound
 from ics_bench.stats.spending import spending_shares
 
@@ -32,6 +33,7 @@ class Trial:
 
     def __init__(self, screen: NDArray[np.float64], margins: Margins, rule: Rule) -> None:
         self._rule, self._margins = rule, margins
+        self._test, self._bound = (sign_test, median_bound) if margins.by_signs else (signed_rank, upper_bound)
         self._all, self._screened = screen, screen.size
         self._confirm_shares = spending_shares(rule.looks, rule.confirm_power)
         sizes = (rule.screen_pairs, *(rule.screen_pairs + look for look in rule.looks))
@@ -40,10 +42,15 @@ class Trial:
         self.bound = math.inf
         self._tighten(0)
         self.tested = {
-            direction: screen.size > 0 and signed_rank(direction * screen - margins.screen) < rule.screen_level
+            direction: screen.size > 0 and self._test(direction * screen - margins.screen) < rule.screen_level
             for direction in (WORSE, BETTER)
         }
         self.tested[WORSE] |= not self.bounded
+
+    @property
+    def by_signs(self) -> bool:
+        """Whether it is the median that is tested."""
+        return self._margins.by_signs
 
     @property
     def fresh(self) -> NDArray[np.float64]:
@@ -76,14 +83,14 @@ class Trial:
         self._all = np.concatenate([self._all, pairs])
         for direction in (WORSE, BETTER):
             if self.tested[direction]:
-                p = signed_rank(direction * self.fresh - self._margins.change) / self._confirm_shares[number]
+                p = self._test(direction * self.fresh - self._margins.change) / self._confirm_shares[number]
                 self.p[direction] = min(self.p[direction], p)
         self._tighten(number + 1)
 
     def _tighten(self, number: int) -> None:
         if self._all.size:
             level = self._rule.bound_error * self._bound_shares[number]
-            self.bound = min(self.bound, upper_bound(self._all, level))
+            self.bound = min(self.bound, self._bound(self._all, level))
 
     def leans(self, direction: float) -> bool:
         """Whether the fresh pairs, by their median, still speak for a change beyond the margin."""

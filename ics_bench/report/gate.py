@@ -100,8 +100,9 @@ def _span(decision: Decision) -> float:
 def _bar(decision: Decision, result: Result, reading: Reading, span: float) -> Bar:
     rule, memory = decision.rule, result.benchmark.kind == "memory"
     worse = -1 if result.benchmark.better == "higher" else 1
-    limits = (worse * (rule.memory_margin if memory else rule.margin), worse * rule.bound)
-    return Bar(*(_place(share, span) for share in (*reading.interval, reading.change, *limits)))
+    limits = rule.memory_limits(reading.base) if memory else (rule.margin, rule.bound)
+    shares = (*reading.interval, reading.change, *(worse * limit for limit in limits))
+    return Bar(*(_place(share, span) for share in shares))
 
 
 def _place(share: float, span: float) -> float:

@@ -7,6 +7,7 @@ from ics_bench.stats.margin import below_margin, exceeds_margin
 from ics_bench.stats.multiplicity import holm
 from ics_bench.stats.ranks import MedianInterval, median_interval, signed_ranks, spearman
 from ics_bench.stats.shares import Tails, binomial_tails, share_interval
+from ics_bench.stats.sign import median_bound, sign_test
 from ics_bench.stats.signflip import SignFlip, sign_flip
 
 __all__ = [
@@ -21,11 +22,13 @@ __all__ = [
     "bootstrap",
     "exceeds_margin",
     "holm",
+    "median_bound",
     "median_interval",
     "percentile_interval",
     "resample_counts",
     "share_interval",
     "sign_flip",
+    "sign_test",
     "signed_ranks",
     "spearman",
     "t_interval",

@@ -33,10 +33,22 @@ class Conditioning(Workload):
     version = 1
     summary = "condition number of the inputs and steps of gradient descent, raw, centred, standardised and whitened"
     metrics: ClassVar = (
-        Metric("condition_number", "1", "lower", "seeded", "of XᵀX/n with the bias column; inf where singular"),
+        Metric(
+            "condition_number",
+            "1",
+            "lower",
+            "seeded",
+            "of XᵀX/n with the bias column; inf where singular",
+            smallest_ratio=1.1,
+        ),
         Metric("whole_condition_number", "1", "lower", "exact", "the same of all rows, without a seed", headline=False),
         Metric(
-            "gd_steps", "step", "lower", "seeded", "steps of gradient descent to within 1 % of the labels' variance"
+            "gd_steps",
+            "step",
+            "lower",
+            "seeded",
+            "steps of gradient descent to within 1 % of the labels' variance",
+            smallest_ratio=1.1,
         ),
         Metric("largest_eigenvalue", "1", "neutral", "seeded", "2 over it is the largest stable rate", headline=False),
         Metric("dropped_features", "feature", "neutral", "seeded", "constant among the rows taken", headline=False),

@@ -44,7 +44,14 @@ class ConstantRate(Workload):
             smallest_effect=CHECK_EVERY,
             asv_ceiling=STEPS + CHECK_EVERY,
         ),
-        Metric("diverged", "1", "lower", "seeded", "1 where the loss diverged, else 0"),
+        Metric(
+            "diverged",
+            "1",
+            "lower",
+            "seeded",
+            "1 where the loss diverged, else 0",
+            smallest_effect=0.25,  # of 0 and 1: a regression takes 10 more of 16 seeds, no change at most 2
+        ),
         Metric("loss_ratio", "1", "lower", "seeded", "mean loss of the last ten steps over the first loss", False),
         Metric("blocks", "block", "neutral", "exact", "residual blocks among the layers of depth", headline=False),
     )

@@ -28,12 +28,25 @@ def _every(values: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _metrics() -> tuple[Metric, ...]:
-    def metric(name: str, summary: str, better: Better = "neutral", headline: bool = True, unit: str = "1") -> Metric:
-        return Metric(name, unit, better, "seeded", summary, headline)
+    def metric(
+        name: str,
+        summary: str,
+        better: Better = "neutral",
+        headline: bool = True,
+        unit: str = "1",
+        effect: float | None = None,
+        ratio: float | None = None,
+    ) -> Metric:
+        return Metric(name, unit, better, "seeded", summary, headline, effect, smallest_ratio=ratio)
 
     return (
-        metric("error_ratio", "mean squared error where the model is used, over that where it was fitted", "lower"),
-        metric("test_error", "mean squared error where the model is used", "lower"),
+        metric(
+            "error_ratio",
+            "mean squared error where the model is used, over that where it was fitted",
+            "lower",
+            ratio=1.1,
+        ),
+        metric("test_error", "mean squared error where the model is used", "lower", ratio=1.1),
         metric("home_error", "mean squared error on new samples from where it was fitted", "lower", headline=False),
         metric("input_kl", "Gaussian KL(used‖fitted) of the inputs, from their exact moments", unit="nat"),
         metric("support_share", "share of the inputs in use that lie where inputs were when it was fitted"),
@@ -42,9 +55,9 @@ def _metrics() -> tuple[Metric, ...]:
         metric("test_input_variance", "their variance", headline=False),
         metric("home_input_mean", "mean of the inputs where the model was fitted", headline=False),
         metric("home_input_variance", "their variance", headline=False),
-        metric("accuracy", "on test images of the site where the model is used", "higher"),
-        metric("home_accuracy", "on the same test images as the first site records them", "higher"),
-        metric("accuracy_drop", "home_accuracy less accuracy", "lower"),
+        metric("accuracy", "on test images of the site where the model is used", "higher", effect=0.02),
+        metric("home_accuracy", "on the same test images as the first site records them", "higher", effect=0.02),
+        metric("accuracy_drop", "home_accuracy less accuracy", "lower", effect=0.02),
     )
 
 

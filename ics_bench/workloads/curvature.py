@@ -35,16 +35,30 @@ MOMENTS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
 )
 HEADLINE = ("late_lambda_1", "late_lambda_ratio", "matched_hessian_coupling", "matched_gauss_newton_coupling")
 BETTER: Better = "lower"
+SHARE_EFFECT = 0.05
+"""Smallest change that matters of a coupling or a correlation, which lie between 0 and 1."""
+
+EIGENVALUE_RATIO = 1.1
+"""The same of an eigenvalue, or of a ratio of two."""
 
 
 def _metrics() -> tuple[Metric, ...]:
     return (
         *(
-            Metric(name := f"{moment}_{what}", "1", BETTER, "seeded", f"{summary}; {when}", name in HEADLINE)
+            Metric(
+                name := f"{moment}_{what}",
+                "1",
+                BETTER,
+                "seeded",
+                f"{summary}; {when}",
+                name in HEADLINE,
+                smallest_effect=None if (what, summary) in _SPECTRUM else SHARE_EFFECT,
+                smallest_ratio=EIGENVALUE_RATIO if (what, summary) in _SPECTRUM else None,
+            )
             for moment, when, quantities in MOMENTS
             for what, summary in quantities
         ),
-        Metric("matched_step", "step", "lower", "seeded", "first observed step with a loss of 1 or less", False),
+        Metric("matched_step", "step", "lower", "seeded", "first observed step with a loss of 1 or less", False, EVERY),
     )
 
 

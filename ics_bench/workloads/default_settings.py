@@ -38,7 +38,14 @@ class DefaultSettings(Workload):
             "share of the configurations that reach the target; curve: each configuration",
             smallest_effect=1 / len(CONFIGURATIONS),
         ),
-        Metric("diverged_share", "1", "lower", "seeded", "share of the configurations that diverge"),
+        Metric(
+            "diverged_share",
+            "1",
+            "lower",
+            "seeded",
+            "share of the configurations that diverge",
+            smallest_effect=1 / len(CONFIGURATIONS),
+        ),
         Metric("all_trained", "1", "higher", "seeded", "1 where every configuration trains, else 0", headline=False),
     )
     axes: ClassVar = (

@@ -96,7 +96,14 @@ class Eras(Workload):
     version = 2
     summary = "how deep the systems of each era train, and how quickly, at each one's best rate"
     metrics: ClassVar = (
-        Metric("trained", "1", "higher", "seeded", "1 where the target is reached at the system's rate, else 0"),
+        Metric(
+            "trained",
+            "1",
+            "higher",
+            "seeded",
+            "1 where the target is reached at the system's rate, else 0",
+            smallest_effect=0.25,  # of 0 and 1: a regression takes 10 more of 16 seeds, no change at most 2
+        ),
         Metric(
             "steps_to_target",
             "step",
@@ -106,8 +113,22 @@ class Eras(Workload):
             smallest_effect=CHECK_EVERY,
             asv_ceiling=STEPS + CHECK_EVERY,
         ),
-        Metric("feasible_depth", "layer", "higher", "seeded", "deepest net of the ladder that trains; 0 where none"),
-        Metric("rate_width", "decade", "higher", "seeded", "rates of the grid that train, times their spacing"),
+        Metric(
+            "feasible_depth",
+            "layer",
+            "higher",
+            "seeded",
+            "deepest net of the ladder that trains; 0 where none",
+            smallest_effect=1,  # rungs are a layer apart at the least
+        ),
+        Metric(
+            "rate_width",
+            "decade",
+            "higher",
+            "seeded",
+            "rates of the grid that train, times their spacing",
+            smallest_effect=SPACING,
+        ),
         Metric(
             "relative_gradient",
             "1",

@@ -23,6 +23,10 @@ SIZE: dict[str, Scalar] = {"batch_size": 128, "width": 256, "depth": 50, "draws"
 TANH_GAIN_5_3 = "normal-0.104167"
 """(5/3)/√256: torch's recommended gain for tanh, at width 256."""
 
+SMALLEST = {"layer": 1.0, "error": 0.05, "fraction": 0.02}
+"""Smallest change that matters: of a layer's number; of |ln(measured over theory)|, five per cent of the factor; of a
+share of units."""
+
 NO_LAYER = 1e-3
 """asv's stand-in for "at no layer", whose reciprocal layer number is 0: below that of any depth used here."""
 
@@ -30,7 +34,8 @@ NO_LAYER = 1e-3
 def _metrics() -> tuple[Metric, ...]:
     def metric(name: str, summary: str, better: Better = "neutral", unit: str = "1", headline: bool = True) -> Metric:
         ceiling = NO_LAYER if unit == "layer" else None
-        return Metric(name, unit, better, "seeded", summary, headline, asv_ceiling=ceiling)
+        effect = SMALLEST["layer" if unit == "layer" else name.rpartition("_")[2]] if better != "neutral" else None
+        return Metric(name, unit, better, "seeded", summary, headline, effect, ceiling)
 
     return (
         metric("final_std", "standard deviation of the last layer's activations; curve: every layer"),

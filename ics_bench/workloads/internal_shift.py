@@ -49,7 +49,9 @@ LINEAR: dict[str, Scalar] = {
 
 def _metrics() -> tuple[Metric, ...]:
     def metric(name: str, summary: str, better: Better = "neutral", headline: bool = False) -> Metric:
-        return Metric(name, "1", better, "seeded", summary, headline)
+        cosine = name.endswith("cosine")
+        effect, ratio = (None, None) if better == "neutral" else (0.05, None) if cosine else (None, 1.1)
+        return Metric(name, "1", better, "seeded", summary, headline, effect, smallest_ratio=ratio)
 
     return (
         metric("drift_wasserstein", "W₁/σ of pre-activations between two steps, median over layers", "lower", True),

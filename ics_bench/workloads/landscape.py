@@ -33,21 +33,30 @@ _SLOPES = (
     ("weight_slope", "slope along all weight matrices but the last, over ‖g‖"),
     ("page_slope", "slope along all parameters, each of length one, over ‖g‖; in evaluation mode"),
 )
+COSINE_EFFECT, RATIO = 0.05, 1.1
+"""Smallest change that matters, of a cosine and, as a factor, of all else."""
+
 HEADLINE = ("loss_range", "beta", "linear_step", "matched_beta", "matched_linear_step")
 
 
 def _metrics() -> tuple[Metric, ...]:
     medians = [
-        Metric(name, unit, better, "seeded", f"{summary}; median over the first {WINDOW} steps", name in HEADLINE)
+        _metric(name, unit, better, f"{summary}; median over the first {WINDOW} steps")
         for name, unit, better, summary in _QUANTITIES
     ]
     matched = [
-        Metric(f"matched_{name}", unit, better, "seeded", f"{summary}; at loss 1", f"matched_{name}" in HEADLINE)
-        for name, unit, better, summary in _QUANTITIES
+        _metric(f"matched_{name}", unit, better, f"{summary}; at loss 1") for name, unit, better, summary in _QUANTITIES
     ]
     slopes = [Metric(name, "1", "neutral", "seeded", f"{summary}; at loss 1", False) for name, summary in _SLOPES]
-    step = Metric("matched_step", "step", "lower", "seeded", "first observed step with a loss of 1 or less", False)
+    step = Metric(
+        "matched_step", "step", "lower", "seeded", "first observed step with a loss of 1 or less", False, EVERY
+    )
     return (*medians, *matched, *slopes, step)
+
+
+def _metric(name: str, unit: str, better: Better, summary: str) -> Metric:
+    effect, ratio = (COSINE_EFFECT, None) if name.endswith("cosine") else (None, RATIO)
+    return Metric(name, unit, better, "seeded", summary, name in HEADLINE, effect, smallest_ratio=ratio)
 
 
 class LandscapeWalk(Workload):

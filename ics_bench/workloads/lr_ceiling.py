@@ -21,6 +21,9 @@ CHECK_EVERY = 10
 DIVERGENCE_FACTOR = 10.0
 BISECTIONS = 3
 
+GRID_STEP = 10.0 ** (0.5 / 2**BISECTIONS)
+"""Factor between two ceilings that the search tells apart."""
+
 FEASIBLE_FROM = 10.0**-1.5
 """Lowest rate at which the budget is enough for nets of depth 5, with a norm or without: they take 60 to 90 steps
 there, and at 0.01 up to 250. A net that no rate trains may train at a lower one, given more steps."""
@@ -46,8 +49,24 @@ class LearningRateCeiling(Workload):
     version = 2
     summary = "largest stable and trainable learning rate, and steps to target at the best one"
     metrics: ClassVar = (
-        Metric("stable_ceiling", "1", "higher", "seeded", "largest rate that does not diverge"),
-        Metric("trainable_ceiling", "1", "higher", "seeded", "largest rate that reaches the target"),
+        Metric(
+            "stable_ceiling",
+            "1",
+            "higher",
+            "seeded",
+            "largest rate that does not diverge",
+            smallest_ratio=GRID_STEP,
+            of_each_seed="own_stable_ceiling",
+        ),
+        Metric(
+            "trainable_ceiling",
+            "1",
+            "higher",
+            "seeded",
+            "largest rate that reaches the target",
+            smallest_ratio=GRID_STEP,
+            of_each_seed="own_trainable_ceiling",
+        ),
         Metric("best_learning_rate", "1", "neutral", "seeded", "rate with the fewest steps on tuning seeds"),
         Metric(
             "steps_to_target",

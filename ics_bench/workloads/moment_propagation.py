@@ -26,7 +26,8 @@ PAGE_PERTURBATION = {MOMENTS: 0.05, WALK: 0.01}
 
 def _metrics() -> tuple[Metric, ...]:
     def metric(name: str, summary: str, better: Better = "neutral", headline: bool = True, unit: str = "1") -> Metric:
-        return Metric(name, unit, better, "seeded", summary, headline)
+        ratio = None if better == "neutral" else 1.1
+        return Metric(name, unit, better, "seeded", summary, headline, smallest_ratio=ratio)
 
     return (
         metric("mean_error", "rms over units of E[z] − (W E[h] + b), in standard deviations of the unit"),

@@ -44,9 +44,23 @@ class RateRegion(Workload):
             "decades of rate that train, mean over initializers; curve: share of initializers by rate",
             smallest_effect=STEP,
         ),
-        Metric("trainable_share", "1", "higher", "seeded", "share of the rates × initializers that train"),
-        Metric("initializers", "1", "higher", "seeded", "initializers that train at some rate"),
-        Metric("best_rate_share", "1", "higher", "seeded", "share of the initializers at the rate that serves most"),
+        Metric(
+            "trainable_share",
+            "1",
+            "higher",
+            "seeded",
+            "share of the rates × initializers that train",
+            smallest_effect=1 / len(RATES),
+        ),
+        Metric("initializers", "1", "higher", "seeded", "initializers that train at some rate", smallest_effect=1),
+        Metric(
+            "best_rate_share",
+            "1",
+            "higher",
+            "seeded",
+            "share of the initializers at the rate that serves most",
+            smallest_effect=1 / len(INITS),
+        ),
     )
     axes: ClassVar = (
         Axis("architecture", "model", ("plain",), registry=ARCHITECTURES),

@@ -54,7 +54,8 @@ EXTRA = (
 
 def _metrics() -> tuple[Metric, ...]:
     def metric(name: str, summary: str, better: Better = "neutral", headline: bool = False) -> Metric:
-        return Metric(name, "1", better, "seeded", summary, headline)
+        effect = None if better == "neutral" else 0.02 if name.endswith("fraction") else 0.05  # of units, or of a ln
+        return Metric(name, "1", better, "seeded", summary, headline, effect)
 
     return (
         metric("saturated_fraction", "tanh: |a| > .97, sigmoid: a outside [.03, .97]; mean of layers", "lower", True),

@@ -43,7 +43,14 @@ class TransformerDepth(Workload):
             smallest_effect=CHECK_EVERY,
             asv_ceiling=STEPS + CHECK_EVERY,
         ),
-        Metric("final_loss", "nat", "lower", "seeded", "mean of the last ten mini-batch losses; inf where diverged"),
+        Metric(
+            "final_loss",
+            "nat",
+            "lower",
+            "seeded",
+            "mean of the last ten mini-batch losses; inf where diverged",
+            smallest_effect=0.05,
+        ),
         Metric("diverged", "1", "lower", "seeded", "1 where the loss diverged, else 0", headline=False),
         Metric("depth", "matrix", "neutral", "exact", "weight matrices on the longest path", headline=False),
     )

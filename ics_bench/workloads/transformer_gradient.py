@@ -44,6 +44,7 @@ class TransformerGradient(Workload):
             "lower",
             "seeded",
             "largest over smallest gradient norm of a block in the deepest net; curve: every block",
+            smallest_ratio=1.1,
         ),
     )
     axes: ClassVar = (

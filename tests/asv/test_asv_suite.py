@@ -1,7 +1,9 @@
+import importlib
 import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,9 +12,10 @@ from asv_runner.benchmarks._base import get_setup_cache_key
 
 from ics_bench.asv import TimeSuite, TrackSuite
 from ics_bench.asv.declaration import require_as_discovered
+from ics_bench.asv.tracking import by_seed
 from ics_bench.core import Axis, Metric, UsageError, Workload
 from ics_bench.subjects import NORMS
-from ics_bench.workloads import WORKLOADS
+from ics_bench.workloads import WORKLOADS, load_workload
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -89,6 +92,62 @@ def test_our_benchmarks_are_unrolled_into_few_processes():
     found, _ = discover(BENCHMARKS)
     combinations = sum(math.prod(len(values) for values in one["params"]) for one in found.values())
     assert combinations <= 400
+
+
+@pytest.fixture
+def tracked_metrics(monkeypatch):
+    """Metrics of ours that a suite tracks: by default the headline ones, and those that it names."""
+    monkeypatch.syspath_prepend(ROOT)
+    files = [path for path in BENCHMARKS.glob("*.py") if "TrackSuite)" in path.read_text()]
+    modules = [importlib.import_module(f"benchmarks.{path.stem}") for path in files]
+    suites = [s for m in modules for s in vars(m).values() if isinstance(s, type) and issubclass(s, TrackSuite)]
+    found = {}
+    for name in {s.workload for s in suites} - {""}:
+        declared = load_workload(name)
+        named = [s.metrics for s in suites if s.workload == name]
+        chosen = {m.name for m in declared.metrics if m.headline}.union(*named)
+        found |= {(name, m.name): m for m in declared.metrics if m.name in chosen and m.better != "neutral"}
+    return found
+
+
+def test_every_tracked_seeded_metric_says_what_change_matters(tracked_metrics):
+    """Else no change of it, however large, could be called a regression."""
+    metrics = {key: metric for key, metric in tracked_metrics.items() if metric.kind == "seeded"}
+    assert len(metrics) > 50
+    silent = [key for key, m in metrics.items() if m.smallest_effect is None and m.smallest_ratio is None]
+    assert silent == []
+
+
+def test_a_metric_of_all_seeds_names_the_one_of_each_seed(tracked_metrics):
+    named = {key: metric for key, metric in tracked_metrics.items() if metric.of_each_seed}
+    assert {key[0] for key in named} == {"lr_ceiling"}
+    for (name, _), metric in named.items():
+        own = load_workload(name).metric(metric.of_each_seed)
+        assert (own.unit, own.better, own.kind) == (metric.unit, metric.better, "seeded")
+
+
+def test_the_gate_pairs_what_is_said_of_each_seed():
+    together = replace(LOSS, of_each_seed="own", smallest_ratio=1.1)
+    outcome = {"failed": {}, "trajectories": {"size=1": {"loss": [(None, [5.0])], "own": [(0, [4.0]), (1, [6.0])]}}}
+    assert by_seed(outcome, "size=1", together) == {0: [4.0], 1: [6.0]}
+    track = suite(named=workload(metrics=(together,)), cases={"size": 1}).track_loss
+    assert (track.smallest_ratio, hasattr(track, "smallest_effect")) == (1.1, False)
+
+
+def test_what_change_matters_is_no_part_of_a_version():
+    def versions(loss):
+        name = workload(metrics=(ACCURACY, loss))
+        return load_workload(name).digest("quick"), suite(named=name).track_loss.version
+
+    assert versions(LOSS) == versions(replace(LOSS, smallest_effect=0.5, of_each_seed="accuracy"))
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.5, math.nan, math.inf])
+def test_a_ratio_that_is_none_is_refused(ratio):
+    with pytest.raises(ValueError, match="smallest_ratio"):
+        Metric("loss", "1", "lower", "seeded", smallest_ratio=ratio)
+    with pytest.raises(ValueError, match="smallest_ratio"):
+        Metric("loss", "1", "lower", "seeded", smallest_effect=0.1, smallest_ratio=1.1)
 
 
 def test_headline_metrics_with_a_direction_are_tracked():

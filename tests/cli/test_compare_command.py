@@ -333,6 +333,27 @@ def test_runs_are_paired_by_seed_in_their_own_direction(command, our_runs):
     assert sorted(verdicts("d.json").values()) == ["improvement", "no change", "no change"]
 
 
+def test_a_metric_of_all_seeds_is_compared_by_the_one_of_each_seed(command, our_runs):
+    def one_number(line):
+        of_all = {**line["measurements"][0], "metric": "all_draws", "seed": None, "value": 1.0}
+        of_all.pop("curve", None)
+        line["measurements"].append(of_all)
+
+    def declare(content):
+        declare_effect(content)
+        metrics = content["workloads"][DRAWS]["metrics"]
+        (draw,) = (metric for metric in metrics if metric["name"] == "draw")
+        metrics.append({**draw, "name": "all_draws", "of_each_seed": "draw"})
+
+    for folder in our_runs:
+        spoil(folder, one_number, declare)
+    spoil(our_runs[1], shift(-0.1, size=2))
+    done = command("compare", *our_runs, "--json", "d.json")
+    assert done.code == 1, done.err
+    found = [verdict for name, verdict in verdicts("d.json").items() if name.endswith("all_draws")]
+    assert sorted(found) == ["no change", "no change", "regression"]
+
+
 def test_a_change_without_a_smallest_effect_is_inconclusive(command, our_runs):
     spoil(our_runs[1], shift(-0.1))
     done = command("compare", *our_runs)

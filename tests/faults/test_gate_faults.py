@@ -98,6 +98,7 @@ def test_a_name_listed_twice():
         ({"version": "2"}, "version '' on base, '2' on head"),
         ({"kind": "memory"}, "kind 'timing' on base, 'memory' on head"),
         ({"smallest_effect": 0.1}, "smallest effect None on base, 0.1 on head"),
+        ({"smallest_ratio": 1.1}, "smallest ratio None on base, 1.1 on head"),
     ],
 )
 def test_a_declaration_that_changed(change, said):
@@ -166,12 +167,21 @@ def test_a_measurement_that_returns_nothing_at_all():
 
 def test_unequal_seeds():
     listed = Benchmark("faulty", "seeded", "1", "lower", smallest_effect=0.1)
-    base, head = {s: [1.0] for s in range(16)}, {s: [1.0 + s * (s > 15)] for s in range(8, 24)}
+    base, head = {s: [1.0] for s in range(16)}, {s: [1.0 + s * (s > 15)] for s in range(24)}
     result, _ = found(always(Observation(1.0, seeds=base), Observation(1.0, seeds=head)), listed)
-    assert result.warnings == ("16 seeds on one side only, left out",)
-    for other in ({99: [1.0]}, {0: []}, None):
+    assert (result.verdict, result.warnings) == ("no change", ("8 seeds on head only, left out",))
+    for other in ({99: [1.0]}, {0: []}, {seed: [1.0] for seed in range(1, 16)}, {**base, 3: []}, None):
         result, code = found(always(Observation(1.0, seeds=base), Observation(1.0, seeds=other)), listed)
         assert (result.verdict, code) == ("error", 2)
+
+
+@pytest.mark.parametrize("ratio", [math.nan, 1.0, 0.5, math.inf])
+def test_a_smallest_ratio_that_is_none(ratio):
+    listed = Benchmark("faulty", "seeded", "1", "lower", smallest_ratio=ratio)
+    result, code = found(seeded([[1.0]] * 16, [[1.0]] * 16), listed)
+    assert (result.verdict, code) == ("error", 2)
+    both = Benchmark("faulty", "seeded", "1", "lower", smallest_effect=0.1, smallest_ratio=1.1)
+    assert found(seeded([[1.0]] * 16, [[1.0]] * 16), both)[0].verdict == "error"
 
 
 def test_divergence_on_head_alone_is_a_regression_even_on_one_seed():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,6 +144,21 @@ def test_the_budget_that_ends_is_inconclusive_and_never_a_pass():
         assert decision.exit_code == 3
 
 
+def test_a_screen_cut_short_is_no_pass_however_clean_its_pairs_are():
+    clean = always(Observation(1.0, 1.0), Observation(1.0, 1.0))
+    for budget in (8, 15):
+        result = only(judge({"a": clean}, budget=budget)[0])
+        assert result.verdict == "inconclusive"
+        assert result.reason == f"the budget ended after {budget} of the 16 pairs of the screen"
+    assert only(judge({"a": clean}, budget=16)[0]).verdict == "no change"
+
+
+def test_what_no_number_of_pairs_bounds_is_told_from_a_budget_that_ended():
+    noise = noisy(cv=2.0)
+    assert "after 112 pairs, the most that are taken" in only(judge({"a": noise})[0]).reason
+    assert "after 40 pairs; the budget ended" in only(judge({"a": noise}, budget=40)[0]).reason
+
+
 def test_pairs_up_to_the_end_of_the_budget_are_used():
     decision, _ = judge({"a": noisy(1.5, cv=0.01)}, budget=16 + 20)
     assert only(decision).verdict == "regression"
@@ -195,6 +211,41 @@ def test_memory_that_jumps_in_a_few_epochs_is_no_regression():
     assert only(decide(listed, listed, measure)).verdict != "regression"
 
 
+def test_memory_is_judged_by_its_median():
+    """What fewer than half of the epochs do is no regression, however large: signed ranks would take it for one."""
+    calls = iter(range(10_000))
+
+    def often(generator):
+        return Observation(100 * MIB), Observation((150 if next(calls) % 20 < 9 else 100) * MIB)
+
+    listed = [Benchmark("a", "memory", "bytes", "lower")]
+    result = only(judge({"a": often}, listed)[0])
+    assert result.verdict != "regression"
+    assert result.readings[0].change == 0
+    assert only(judge({"a": noisy(1.5, cv=0.02)}, listed, rule=Rule(memory_floor=0))[0]).verdict == "regression"
+
+
+def test_a_failure_in_turns_is_a_side_s_own_unless_it_met_both():
+    passed, failed = Observation(1.0, 1.0), Observation(1.0, 1.0, failed_in_turns="its process killed by SIGSEGV")
+
+    def judged(*kinds):
+        calls = iter([(failed if base else passed, failed if head else passed) for base, head in kinds] * 100)
+        return only(judge({"a": lambda generator: next(calls)})[0])
+
+    clean = [(False, False)] * 6
+    result = judged((False, True), *clean)
+    assert result.verdict == "error"
+    assert result.reason.startswith("failed on head alone in 3 of 16 epochs, and not when measured again: its process")
+    assert "failed on base alone" in judged((True, False), *clean).reason
+    assert judged((True, False), (False, True), *clean).verdict == "no change"
+    assert judged((True, True), *clean).verdict == "no change"
+
+    slow, late = Observation(1.5, 1.5), Observation(1.5, 1.5, failed_in_turns="a port is taken")
+    calls = iter([(replace(passed, failed_in_turns="a port is taken"), late), *[(passed, slow)] * 19, (passed, late)])
+    looked_at_again = judge({"a": lambda generator: next(calls, (passed, slow))})[0]
+    assert only(looked_at_again).verdict == "regression"  # what met both in the screen may meet one in a later look
+
+
 def seeds(final, n=16, before=0.5):
     """Trajectories that end in the given values."""
     return [[before, value] for value in np.broadcast_to(final, n)]
@@ -235,6 +286,83 @@ def test_the_margin_of_a_convergence_metric_is_its_own():
     assert (result.verdict, "no smallest effect" in result.reason) == ("inconclusive", True)
 
 
+@pytest.mark.parametrize(
+    ("factor", "better", "verdict"),
+    [
+        (0.5, "higher", "regression"),
+        (0.5, "lower", "improvement"),
+        (0.95, "higher", "no change"),
+        (0.0, "higher", "regression"),
+        (0.0, "lower", "improvement"),
+        (2.0, "higher", "improvement"),
+    ],
+)
+def test_quantities_over_decades_are_held_against_a_ratio(factor, better, verdict):
+    rates = np.logspace(-3, 0, 16)
+    listed = [Benchmark("rate", "seeded", "1", better, smallest_ratio=1.15)]
+    result = only(judge({"rate": seeded(seeds(rates), seeds(rates * factor))}, listed)[0])
+    assert result.verdict == verdict
+    assert "a factor of 1.15" in result.reason
+
+
+def test_a_ratio_of_values_below_zero_is_an_error():
+    for kind in ("seeded", "exact"):
+        listed = [Benchmark("rate", kind, "1", "lower", smallest_ratio=1.15)]
+        result = only(judge({"rate": seeded(seeds(-1.0), seeds(-2.0))}, listed)[0])
+        assert (result.verdict, "values below 0" in result.reason) == ("error", True)
+
+
+@pytest.mark.parametrize("better", [None, "neutral"])
+def test_what_is_not_finite_on_head_alone_needs_no_direction(better):
+    number = [Benchmark("n", "exact", "1", better)]
+    for wrong in (math.nan, math.inf, -math.inf):
+        assert only(judge({"n": always(Observation(1.0), Observation(wrong))}, number)[0]).verdict == "regression"
+        assert only(judge({"n": always(Observation(wrong), Observation(1.0))}, number)[0]).verdict == "not judged"
+    many = [Benchmark("n", "seeded", "1", better)]
+    broken = [*seeds(0.9, 15), [0.5, math.nan]]
+    assert only(judge({"n": seeded(seeds(0.9), broken)}, many)[0]).verdict == "regression"
+    assert only(judge({"n": seeded(broken, seeds(0.9))}, many)[0]).verdict == "not judged"
+    assert only(judge({"n": seeded(seeds(0.9), seeds(0.5))}, many)[0]).verdict == "not judged"
+    most = seeds([math.nan, *[0.9] * 15]), seeds([0.9, *[math.nan] * 15])
+    assert only(judge({"n": seeded(*most)}, many)[0]).verdict == "regression"
+
+
+@pytest.mark.parametrize("effect", [None, 0.02, 1e9])
+@pytest.mark.parametrize(("broken", "verdict"), [(15, "regression"), (1, "other")])
+def test_broken_seeds_are_counted_against_mended_ones_whatever_the_smallest_effect(effect, broken, verdict):
+    base, head = np.full(16, 0.9), np.full(16, 0.9)
+    base[0] = math.nan
+    head[1 : 1 + broken] = math.nan
+    result = only(judge({"acc": seeded(seeds(base), seeds(head))}, accuracy(effect))[0])
+    assert (result.verdict == "regression") == (verdict == "regression")
+    if verdict == "regression":
+        assert "not finite on head alone on 15 seeds, on base alone on 1" in result.reason
+
+
+def test_seeds_that_head_lost_are_an_error_and_those_it_has_besides_a_note():
+    all_of_them = {seed: [0.9] for seed in range(16)}
+    one = always(Observation(0.9, seeds=all_of_them), Observation(0.9, seeds={3: [0.9]}))
+    result = only(judge({"acc": one}, accuracy())[0])
+    assert result.verdict == "error"
+    assert result.reason == "head has no value on seeds 0, 1, 2, 4, 5, 6, 7, 8 and 7 more, and base has"
+    more = always(Observation(0.9, seeds=all_of_them), Observation(0.9, seeds={**all_of_them, 16: [0.1]}))
+    result = only(judge({"acc": more}, accuracy())[0])
+    assert (result.verdict, result.warnings) == ("no change", ("1 seed on head only, left out",))
+
+
+def test_what_there_was_no_time_to_measure_again_decides_nothing_unless_it_is_not_finite():
+    def found(base, head, kind):
+        listed = [Benchmark("n", kind, "1", "lower", smallest_effect=0.1)]
+        sides = [Observation(float(side[0][-1]), seeds=dict(enumerate(side))) for side in (base, head)]
+        return only(decide(listed, listed, lambda names, number: {"n": [Pair(*sides, unsure="the budget ended")]}))
+
+    for kind in ("exact", "seeded"):
+        result = found(seeds(0.9), seeds(1.9), kind)
+        assert (result.verdict, result.reason) == ("inconclusive", "differs, and the budget ended")
+        assert found(seeds(0.9), seeds(0.9), kind).verdict == "no change"
+        assert found(seeds(0.9), seeds(math.nan), kind).verdict == "regression"
+
+
 def test_steps_that_are_never_reached_on_both_sides_are_no_change_and_are_mentioned():
     steps = [Benchmark("steps", "seeded", "steps", "lower", smallest_effect=10)]
     same = seeds([*[40.0] * 12, *[math.inf] * 4])
@@ -259,6 +387,13 @@ def test_divergence_that_moves_between_seeds_is_tested_like_any_difference():
 def test_a_deterministic_number_counts_in_any_difference(base, head, verdict):
     listed = [Benchmark("n", "exact", "1", "lower")]
     assert only(judge({"n": always(Observation(base), Observation(head))}, listed)[0]).verdict == verdict
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_finite_on_neither_side_is_an_error(wrong):
+    listed = [Benchmark("n", "exact", "1", "lower")]
+    result = only(judge({"n": always(Observation(wrong), Observation(wrong))}, listed)[0])
+    assert (result.verdict, "nothing to compare" in result.reason) == ("error", True)
 
 
 def test_a_deterministic_number_within_its_smallest_effect_is_no_change():

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from live_suites import epochs, journal, write_suite
 
 from ics_bench.core import UsageError
-from ics_bench.gate.live import balanced, same
+from ics_bench.gate.decision import decide
+from ics_bench.gate.live import LiveMeasure, balanced, same
 
 
 @given(st.integers(0, 60), st.integers())
@@ -155,8 +156,8 @@ track_loss.on_seeds = on_seeds
 """
 
 
-@pytest.mark.parametrize(("worse", "seeds"), [("3.0", [0, 1]), ("answers.ANSWER", [*range(2, 18)])])
-def test_trajectories_that_differ_are_measured_again_on_fresh_seeds_and_enough(project, live, worse, seeds):
+@pytest.mark.parametrize(("worse", "seeds"), [("3.0", [0, 1]), ("answers.ANSWER", [*range(18)])])
+def test_trajectories_that_differ_are_measured_on_fresh_seeds_too_and_enough(project, live, worse, seeds):
     write_suite(project, SEEDED.replace("WORSE", worse))
     ready = live()
     (pair,) = ready.measure(["suite.track_loss"], 1)["suite.track_loss"]
@@ -165,6 +166,111 @@ def test_trajectories_that_differ_are_measured_again_on_fresh_seeds_and_enough(p
         assert [entry["name"] for entry in journal(project)] == ["2..17"] * 2
         assert pair.head.seeds[5] == (48.0,)
         assert pair.base.seeds[5] == (47.0,)
+
+
+def test_a_divergence_on_the_first_seeds_is_not_taken_back_by_fresh_ones(project, live):
+    mended = SEEDED.replace("answers.ANSWER + seed", "seed if answers.ANSWER == 43 or seed < 9 else inf")
+    diverged = mended.replace("WORSE", "2.0 if answers.ANSWER == 42 else inf")
+    write_suite(project, f"from math import inf\n{diverged}")
+    ready = live()
+    (result,) = decide(ready.base, ready.head, ready.measure).results
+    assert result.verdict == "regression"
+    assert result.reason == "not finite on head alone, on 1 of 2 seeds"
+
+
+def test_seeds_that_head_lost_are_not_forgotten_for_fresh_ones(project, live):
+    lost = SEEDED.replace("1: [1.0, WORSE]}", "**({1: [1.0, 2.0]} if answers.ANSWER == 42 else {})}")
+    write_suite(project, lost)
+    ready = live()
+    (result,) = decide(ready.base, ready.head, ready.measure).results
+    assert (result.verdict, result.reason) == ("error", "head has no value on seed 1, and base has")
+
+
+CASES = """
+import time
+class Suite:
+    params = ["x", "y"]
+    timeout = 1
+    def setup_cache(self): return 0
+    setup_cache.timeout = 60
+    def track_loss(self, cache, letter): pass
+    def track_error(self, cache, letter): pass
+measured = set()
+def on_seeds(seeds, letter):
+    if letter not in measured:
+        time.sleep(SLEEP)
+    measured.add(letter)
+    note(letter)
+    return {seed: [answers.ANSWER + seed] for seed in seeds}
+for track in (Suite.track_loss, Suite.track_error):
+    track.kind, track.better, track.smallest_effect = "seeded", "lower", 0.1
+    track.by_seed, track.on_seeds = lambda cache, letter: {0: [answers.ANSWER]}, on_seeds
+"""
+
+
+def test_the_metrics_of_a_case_share_a_process_on_fresh_seeds_and_the_time_that_their_cache_may_take(project, live):
+    write_suite(project, CASES.replace("SLEEP", "2"))
+    ready = live()
+    taken = epochs(journal(project))
+    assert sorted(sorted(entry["name"] for entry in epoch) for epoch in taken) == [["x", "x"]] * 2 + [["y", "y"]] * 2
+    found = ready.measure([benchmark.name for benchmark in ready.head], 1)
+    assert all(len(pair.head.seeds) == 17 and not pair.head.error for (pair,) in found.values())
+
+
+def test_fresh_seeds_are_not_begun_when_the_budget_has_ended(project, live, monkeypatch):
+    write_suite(project, CASES.replace("SLEEP", "0"))
+    monkeypatch.setattr(LiveMeasure, "_time_left", lambda self: not self.settled)
+    ready = live()
+    assert not (project.folder / "journal").exists()
+    decision = decide(ready.base, ready.head, ready.measure)
+    assert {(result.verdict, result.reason) for result in decision.results} == {
+        ("inconclusive", "differs, and the budget ended before it was measured again")
+    }
+
+
+WILD = """
+import random, time
+class Suite:
+    def setup_cache(self):
+        note("cache")
+        return random.random()
+    def track_wild(self, cache): return cache
+    track_wild.better = "lower"
+    def track_fixed(self, cache): return 1
+    track_fixed.better = "lower"
+    def track_changed(self, cache): return answers.ANSWER
+    track_changed.better = "lower"
+"""
+
+
+def test_numbers_out_of_a_cache_that_differ_are_looked_at_again_before_they_convict(project, live):
+    write_suite(project, WILD)
+    ready = live()
+    assert len(journal(project)) == 4  # once more a side
+    kinds = {benchmark.name.rpartition("_")[2]: benchmark.kind for benchmark in ready.head}
+    assert kinds == {"wild": "timing", "fixed": "exact", "changed": "exact"}
+    exact = [benchmark for benchmark in ready.head if benchmark.kind == "exact"]
+    found = {result.name: result.verdict for result in decide(exact, exact, ready.measure).results}
+    assert found == {"suite.Suite.track_fixed": "no change", "suite.Suite.track_changed": "regression"}
+
+
+def test_numbers_that_take_long_and_differ_are_looked_at_again_too(project, live, monkeypatch):
+    monkeypatch.setattr("ics_bench.gate.live.AGAIN_SECONDS", 0.0)
+    write_suite(
+        project, "import random\ndef track_wild(): return random.random()\ndef track_fixed(): return note(0) or 1"
+    )
+    ready = live()
+    assert len(journal(project)) == 2
+    assert {benchmark.kind for benchmark in ready.head} == {"timing", "exact"}
+
+
+def test_numbers_that_differ_convict_nobody_when_there_is_no_time_for_a_second_look(project, live, monkeypatch):
+    write_suite(project, WILD)
+    monkeypatch.setattr(LiveMeasure, "_time_for", lambda self, names: False)
+    ready = live(only="wild|changed")
+    for result in decide(ready.base, ready.head, ready.measure).results:
+        assert result.reason == "differs, and the budget ended before it was measured again"
+        assert result.verdict == "inconclusive"
 
 
 CACHED = """
@@ -250,6 +356,21 @@ track_head.setup = on(43)
             "def track_x(): return 1\ntrack_x.smallest_effect = -1",
             "declares smallest_effect = -1; it is a number from 0",
         ),
+        (
+            "def track_x(): return 1\ntrack_x.kind = 'seedd'",
+            "suite.track_x declares kind = 'seedd'; it can be exact, seeded, timing, memory",
+        ),
+        ("def track_x(): return 1\ntrack_x.kind = 1", "declares kind = 1; it can be exact"),
+        ("def track_x(): return 1\ntrack_x.better = ['higher']", r"declares better = \['higher'\]; it can be lower"),
+        ("def track_x(): return 1\ntrack_x.smallest_effect = [1]", r"smallest_effect = \[1\]; it is a number from 0"),
+        ("def track_x(): return 1\ntrack_x.smallest_effect = True", "smallest_effect = True; it is a number from 0"),
+        ("def track_x(): return 1\ntrack_x.smallest_ratio = 1", "smallest_ratio = 1; it is a number above 1"),
+        ("def time_x(): pass\ntime_x.timeout = 'soon'", "time_x declares timeout = 'soon'; it is a number of seconds"),
+        ("def time_x(): pass\ntime_x.timeout = -1", "time_x declares timeout = -1; it is a number of seconds"),
+        (
+            "class S:\n def setup_cache(self): pass\n setup_cache.timeout = [1]\n def time_x(self, cache): pass",
+            r"declares setup_cache.timeout = \[1\]; it is a number of seconds",
+        ),
         ("x = 1", "has no benchmarks in benchmarks/"),
         (
             "def track_x(): return 1\ndef s(): raise NotImplementedError\ntrack_x.setup = s",
@@ -261,3 +382,21 @@ def test_what_cannot_be_compared_is_an_error(project, live, text, error):
     write_suite(project, text)
     with pytest.raises(UsageError, match=error):
         live()
+
+
+def test_numbers_of_any_library_are_numbers(project, live):
+    write_suite(
+        project,
+        """
+import numpy as np
+from fractions import Fraction
+def track_x(): return 1
+track_x.better, track_x.smallest_effect = "lower", np.float32(0.5)
+track_x.timeout = np.int64(30)
+def track_y(): return 1
+track_y.better, track_y.smallest_ratio = "lower", Fraction(3, 2)
+""",
+    )
+    x, y = live().head
+    assert (x.smallest_effect, x.smallest_ratio) == (0.5, None)
+    assert (y.smallest_effect, y.smallest_ratio) == (None, 1.5)

@@ -21,9 +21,11 @@ from ics_bench.gate.decision import decide
 from ics_bench.gate.encode import encode
 from ics_bench.gate.junit import junit
 from ics_bench.gate.markdown import append_summary, escape, markdown
+from ics_bench.gate.rule import Rule
 from ics_bench.gate.series import Benchmark, Observation
-from ics_bench.gate.verdict import Decision, Result
-from ics_bench.report.gate import render_decision, write_decision
+from ics_bench.gate.verdict import Decision, Reading, Result
+from ics_bench.report.gate import _bar, _place, render_decision, write_decision
+from ics_bench.stats import Interval
 
 HOSTILE = (
     "</script><img src=x onerror=alert(1)>",
@@ -251,3 +253,11 @@ def test_a_long_table_is_cut_in_markdown_with_the_gravest_first():
     text = markdown(Decision("a", "b", (Result(timing("worst"), "regression", ""), *results)))
     assert "worst" in text
     assert "and 101 more" in text
+
+
+def test_the_picture_of_little_memory_shows_the_limits_in_bytes():
+    rule = Rule()
+    reading = Reading("memory", 16, True, 8 * 2**20, 8 * 2**20, 0.0, Interval(0.0, 0.0), 0.0)
+    result = Result(Benchmark("m", "memory", "bytes", "lower"), "no change", "", (reading,))
+    bar = _bar(Decision("base", "head", (result,), rule), result, reading, span=1.0)
+    assert (bar.margin, bar.bound) == (_place(1 / 8, 1.0), _place(2 / 8, 1.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ics_bench.core import UsageError
 from ics_bench.core.text import count
@@ -81,12 +82,15 @@ def differences(base: Stored, head: Stored) -> list[str]:
 def _find(benchmark: Benchmark, base: Entry, head: Entry, rule: Rule) -> Finding:
     if benchmark.kind in VALUED:
         return judge_values(benchmark, [Pair(base.observation, head.observation)], rule)
-    return judge_stored(base, head, rule)
+    found = judge_stored(base, head, rule)
+    if benchmark.undirected and found.verdict != "error":
+        return replace(found, verdict="not judged", reason=benchmark.undirected)
+    return found
 
 
 def _conclude(benchmarks: list[Benchmark], findings: Mapping[str, Finding], rule: Rule) -> list[Result]:
     """Correct for the family, and turn findings into results."""
-    judged = [b for b in benchmarks if findings[b.name].verdict is None and b.better in ("lower", "higher")]
+    judged = [b for b in benchmarks if findings[b.name].verdict is None]
     worse = holm([findings[b.name].p for b in judged])
     better = holm([findings[b.name].p_better for b in judged])
     p_values: dict[str, PValues] = {b.name: (p, q) for b, p, q in zip(judged, worse, better, strict=True)}

@@ -38,20 +38,21 @@ def _entries(run: Run, record: CaseRecord) -> list[Entry]:
     return [
         _entry(record, metric, version)
         for metric in run.metrics(record.workload)
-        if metric.headline and metric.better != "neutral" and (record.status == "failed" or _of(record, metric))
+        if metric.headline and metric.better != "neutral" and (record.status == "failed" or _of(record, metric.name))
     ]
 
 
-def _of(record: CaseRecord, metric: Metric) -> list[Measurement]:
-    return [m for m in record.measurements if m.metric == metric.name]
+def _of(record: CaseRecord, metric: str) -> list[Measurement]:
+    return [m for m in record.measurements if m.metric == metric]
 
 
 def _entry(record: CaseRecord, metric: Metric, version: str) -> Entry:
     name = f"{record.workload} {record.case.id} {metric.name}"
-    benchmark = Benchmark(name, metric.kind, metric.unit, metric.better, version, metric.smallest_effect)
+    matters = metric.smallest_effect, metric.smallest_ratio
+    benchmark = Benchmark(name, metric.kind, metric.unit, metric.better, version, *matters)
     if record.status == "failed":
         return Entry(benchmark, Observation(float("nan"), error=record.reason))
-    found = _of(record, metric)
+    found = _of(record, metric.of_each_seed) or _of(record, metric.name)
     if metric.kind in ("exact", "seeded") and all(m.seed is not None for m in found):
         seeds = {int(m.seed): _trajectory(m) for m in found if m.seed is not None}
         return Entry(benchmark, Observation(found[0].value, seeds=seeds))
