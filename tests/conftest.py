@@ -24,8 +24,11 @@ class Outcome:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_worker_of_ours() -> None:
-    """Where pytest-xdist runs the tests, let the pytest that a test starts not take itself for a worker."""
-    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+    """Where pytest-xdist runs the tests, let the pytest that a test starts not take itself for a worker.
+
+    In a job of GitHub's, keep what the tests decide out of the job's summary.
+    """
+    for name in [name for name in os.environ if name.startswith(("PYTEST_XDIST", "GITHUB_STEP_SUMMARY"))]:
         del os.environ[name]
 
 
@@ -45,7 +48,7 @@ def command(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Cal
     """Run the command line in this process: everything but the interpreter's start is the real thing."""
     from ics_bench.cli.group import run_group
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
 
     def call(*arguments: object) -> Outcome:
         capsys.readouterr()
@@ -54,7 +57,8 @@ def command(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Cal
         return Outcome(code, captured.out, captured.err)
 
     yield call
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
