@@ -24,12 +24,15 @@ class Outcome:
 
 @pytest.fixture(scope="session", autouse=True)
 def workers_keep_to_themselves() -> None:
-    """Where pytest-xdist runs the tests: one thread a worker, and no pytest that a test starts takes itself for one."""
+    """Where pytest-xdist runs the tests: one thread a worker, and no pytest that a test starts takes itself for one.
+
+    In a job of GitHub's, keep what the tests decide out of the job's summary.
+    """
     if "PYTEST_XDIST_WORKER" in os.environ:
         import torch
 
         torch.set_num_threads(1)
-    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+    for name in [name for name in os.environ if name.startswith(("PYTEST_XDIST", "GITHUB_STEP_SUMMARY"))]:
         del os.environ[name]
 
 
@@ -56,7 +59,7 @@ def command(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Cal
     """Run the command line in this process: everything but the interpreter's start is the real thing."""
     from ics_bench.cli.group import run_group
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
 
     def call(*arguments: object) -> Outcome:
         capsys.readouterr()
@@ -65,7 +68,8 @@ def command(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Cal
         return Outcome(code, captured.out, captured.err)
 
     yield call
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

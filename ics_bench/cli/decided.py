@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import click
 
 from ics_bench.cli.main import EXIT_CODES as ALL_CODES
 from ics_bench.cli.text import printable, table
+from ics_bench.core import UsageError
+from ics_bench.gate.commits import SideError
 from ics_bench.gate.encode import encode
 from ics_bench.gate.junit import junit
 from ics_bench.gate.markdown import append_summary, markdown
@@ -19,7 +22,12 @@ from ics_bench.gate.verdict import EXIT_CODES, Decision
 from ics_bench.gate.waivers import Waiver, accept, load_waivers
 from ics_bench.results.files import check_target, write_file
 
-_CODES = {**{str(code): meaning for code, meaning in EXIT_CODES.items()}, **dict(list(ALL_CODES.items())[-2:])}
+_INTERRUPTED, _READER_GONE = list(ALL_CODES)[-2:]
+_CODES = {
+    **{str(code): meaning for code, meaning in EXIT_CODES.items()},
+    _INTERRUPTED: "interrupted by SIGHUP, Ctrl-C, SIGTERM; nothing is decided",
+    _READER_GONE: ALL_CODES[_READER_GONE],
+}
 EXIT_CODES_HELP = "\n".join(["\b", "Exit codes:", *(f"  {code}  {meaning}" for code, meaning in _CODES.items())])
 """What the codes of a deciding command mean, for its page of help."""
 
@@ -41,7 +49,7 @@ def outputs(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where a decision is written to beside the terminal; made before anything is measured for it.
+    """Where a decision is written to beside the terminal.
 
     Parameters
     ----------
@@ -50,11 +58,6 @@ class Outputs:
         Folder of the page.
     waivers : Path, optional
         File of accepted regressions.
-
-    Raises
-    ------
-    UsageError
-        If one of them cannot be written, or the waivers cannot be read.
     """
 
     json_file: Path | None = None
@@ -63,7 +66,14 @@ class Outputs:
     report: Path | None = None
     waivers: Path | None = None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse, before anything is measured for them, files that cannot be written, and waivers that cannot be read.
+
+        Raises
+        ------
+        UsageError
+            Naming the file.
+        """
         for path in (self.json_file, self.markdown_file, self.junit_file):
             if path is not None:
                 check_target(path)
@@ -85,23 +95,63 @@ def show(decision: Decision, outputs: Outputs) -> int:
     """
     decision = accept(decision, outputs.accepted())
     click.echo(decision_text(decision))
-    written = {"summary": append_summary(decision)}
-    for name, path, write in (
-        ("json", outputs.json_file, encode),
-        ("markdown", outputs.markdown_file, lambda d: markdown(d).encode()),
-        ("junit", outputs.junit_file, junit),
-    ):
-        if path is not None:
-            write_file(path, write(decision))
-            written[name] = path
-    if outputs.report is not None:
+    written, errors = _write(decision, outputs)
+    for name, file in written.items():
+        click.echo(f"{name:9}{printable(str(file))}")
+    if errors:
+        raise errors[0]
+    return decision.exit_code
+
+
+@contextmanager
+def refusals_written(base: str, head: str, *where: Outputs) -> Iterator[None]:
+    """Write why nothing was decided wherever the decision was asked for, so that no earlier one stands there for it."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        reason = f"{error}" if isinstance(error, UsageError) else f"unexpected {type(error).__name__}: {error}"
+        if isinstance(error, KeyboardInterrupt):
+            reason = "interrupted: nothing is decided"
+        said = error.said if isinstance(error, SideError) else ()
+        decision = Decision(base, head, (), failures=(reason,), said=said)
+        for outputs in where:
+            _write(decision, outputs)  # where that fails, why nothing was decided is still what there is to say
+        raise
+
+
+def _write(decision: Decision, outputs: Outputs) -> tuple[dict[str, Path], list[UsageError]]:
+    """Write a decision wherever it was asked for; return what was written, and the errors of what could not be."""
+    written: dict[str, Path] = {}
+    errors: list[UsageError] = []
+    for name, write in _writers(outputs).items():
+        try:
+            file = write(decision)
+        except UsageError as error:
+            errors.append(error)
+        else:
+            if file is not None:
+                written[name] = file
+    return written, errors
+
+
+def _writers(outputs: Outputs) -> dict[str, Callable[[Decision], Path | None]]:
+    def to_file(path: Path | None, render: Callable[[Decision], bytes]) -> Callable[[Decision], Path | None]:
+        return lambda decision: path and write_file(path, render(decision)) and path
+
+    def to_page(decision: Decision) -> Path | None:
+        if outputs.report is None:
+            return None
         from ics_bench.report.gate import write_decision
 
-        written["report"] = write_decision(decision, outputs.report)
-    for name, file in written.items():
-        if file is not None:
-            click.echo(f"{name:9}{printable(str(file))}")
-    return decision.exit_code
+        return write_decision(decision, outputs.report)
+
+    return {
+        "summary": append_summary,
+        "json": to_file(outputs.json_file, encode),
+        "markdown": to_file(outputs.markdown_file, lambda decision: markdown(decision).encode()),
+        "junit": to_file(outputs.junit_file, junit),
+        "report": to_page,
+    }
 
 
 def decision_text(decision: Decision) -> str:
@@ -117,6 +167,7 @@ def decision_text(decision: Decision) -> str:
             table(COLUMNS, cells),
             "",
             *(["why", *reasons, ""] if reasons else []),
+            *(["failures", *map(printable, decision.failures), ""] if decision.failures else []),
             *(["warnings", *map(printable, decision.warnings), ""] if decision.warnings else []),
             *(f"{printable(name)}: {printable(value)}" for name, value in decision.facts.items()),
             f"{headline(decision)}; exit code {decision.exit_code}: {EXIT_CODES[decision.exit_code]}",

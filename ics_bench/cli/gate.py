@@ -13,12 +13,12 @@ from typing import Any
 
 import click
 
-from ics_bench.cli.decided import EXIT_CODES_HELP, Outputs, outputs, show
-from ics_bench.cli.group import INTERRUPTED, TERMINATED, Terminated
+from ics_bench.cli.decided import EXIT_CODES_HELP, Outputs, outputs, refusals_written, show
+from ics_bench.cli.group import interrupted_code
 from ics_bench.cli.text import printable, table
 from ics_bench.core import UsageError
 from ics_bench.gate.calibrate import PAIRS, calibrate
-from ics_bench.gate.commits import CACHE, Request, SideError, State, built, gate
+from ics_bench.gate.commits import CACHE, Request, SideError, built, gate
 from ics_bench.gate.live import Listener
 from ics_bench.results.files import check_target
 
@@ -32,7 +32,8 @@ HELP = f"""Compare two commits, measured now: is HEAD slower, larger or worse th
 Both are checked out and built as the asv.conf.json of the repository says, and the benchmarks of each are run by
 fresh processes that take turns. All are screened; what the screen picks is measured again, and only those fresh
 measurements decide. What cannot be decided in time is inconclusive, never passed. With --also-since there are two
-comparisons; what is written of the second has -since in its name.
+comparisons, each with an error rate of its own; the second has half of the budget and what the first leaves of the
+other half, and what is written of it has -since in its name.
 
 With --calibrate the noise of this machine is recorded instead: BASE, HEAD by default, against itself, quiet and with
 one and two busy cores, in rounds while --budget lasts, one at least.
@@ -80,6 +81,8 @@ def command(
         check_target(recordings)
         if any(written.values()):
             raise UsageError("--calibrate decides nothing, so there is nothing else to write")
+        if also_since is not None:
+            raise UsageError("--calibrate compares one commit with itself; leave --also-since out")
         if head is not None:
             raise UsageError("--calibrate compares one commit with itself; leave HEAD out")
         return _calibrate(base or "HEAD", request, recordings, pairs or PAIRS)
@@ -87,12 +90,14 @@ def command(
         raise UsageError("gate compares two commits; for example ics-bench gate main HEAD")
     if pairs is not None:
         raise UsageError("--pairs is for --calibrate; the gate measures until it knows")
-    outcome = Outputs(**written)
-    later = Outputs(**{name: _since(path) if name != "waivers" else path for name, path in written.items()})
-    with _telling() as (say, listen):
+    where = [Outputs(**written)]
+    if also_since is not None:
+        where.append(Outputs(**{n: _since(path) if n != "waivers" else path for n, path in written.items()}))
+    with _telling(base, head) as (say, listen), refusals_written(base, head, *where):
+        for each in where:
+            each.check()
         decisions = gate(base, head, request, also_since=also_since, say=say, listener=listen)
-    codes = [show(decision, where) for decision, where in zip(decisions, (outcome, later), strict=False)]
-    return min(codes, key=GRAVITY.index)
+    return min((show(decision, each) for decision, each in zip(decisions, where, strict=True)), key=GRAVITY.index)
 
 
 def _since(path: Path | None) -> Path | None:
@@ -101,7 +106,10 @@ def _since(path: Path | None) -> Path | None:
 
 
 def _calibrate(commit: str, request: Request, file: Path, pairs: int) -> int:
-    with _telling() as (say, listen), built([("base", commit), ("head", commit)], request, say) as comparison:
+    with (
+        _telling(commit, commit) as (say, listen),
+        built([("base", commit), ("head", commit)], request, say) as comparison,
+    ):
         deadline = time.monotonic() + request.minutes * 60
         base, head = comparison.sides
         ready = comparison.ready(base, head, request, math.inf, listen)
@@ -111,7 +119,7 @@ def _calibrate(commit: str, request: Request, file: Path, pairs: int) -> int:
 
 
 @contextmanager
-def _telling() -> Iterator[tuple[Callable[[str], None], Listener]]:
+def _telling(base: str, head: str) -> Iterator[tuple[Callable[[str], None], Listener]]:
     """Show on a terminal what is being done; say of every ending why it came."""
     try:
         if not sys.stderr.isatty():
@@ -133,14 +141,17 @@ def _telling() -> Iterator[tuple[Callable[[str], None], Listener]]:
 
             yield say, listen
     except SideError as error:
-        _print_states(error.states)
+        _print_states([(state.role, str(state.commit), state.state) for state in error.states])
         for line in error.said:
             click.echo(f"  | {printable(line)}", err=True)
         raise
+    except UsageError as error:
+        _print_states([(role, name, f"not measured: {error}") for role, name in (("base", base), ("head", head))])
+        raise
     except KeyboardInterrupt as stop:
         click.echo("interrupted: nothing is decided; builds are kept for the next run", err=True)
-        raise click.exceptions.Exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED) from None
+        raise click.exceptions.Exit(interrupted_code(stop)) from None
 
 
-def _print_states(states: Sequence[State]) -> None:
-    click.echo(f"{table(('side', 'commit', 'state'), [(s.role, str(s.commit), s.state) for s in states])}\n")
+def _print_states(states: Sequence[tuple[str, str, str]]) -> None:
+    click.echo(f"{table(('side', 'commit', 'state'), states)}\n")

@@ -19,11 +19,25 @@ from ics_bench.cli.text import printable
 from ics_bench.core.errors import UsageError, unknown
 
 COULD_NOT = 2
-INTERRUPTED, TERMINATED, READER_GONE = 128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGPIPE
+READER_GONE = 128 + signal.SIGPIPE
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived; it unwinds the program as Ctrl-C does."""
+    """A signal that asks to end arrived; it unwinds the program as Ctrl-C does.
+
+    Parameters
+    ----------
+    number : int
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def interrupted_code(stop: KeyboardInterrupt) -> int:
+    """Exit code for an interruption: 128 and the number of the signal."""
+    return 128 + (stop.number if isinstance(stop, Terminated) else signal.SIGINT)
 
 
 class LazyGroup(click.Group):
@@ -68,7 +82,9 @@ def run_group(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _terminate)
     try:
         # Not group.main: it makes 1 of a broken pipe, which here is an answer.
         with group.make_context("ics-bench", list(arguments)) as context:
@@ -82,7 +98,7 @@ def run_group(arguments: Sequence[str]) -> int:
         return _could_not(_message(error))
     except KeyboardInterrupt as stop:
         click.echo("interrupted", err=True)
-        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+        return interrupted_code(stop)
     except BrokenPipeError:
         with contextlib.suppress(OSError):  # Python flushes stdout once more at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -94,7 +110,7 @@ def run_group(arguments: Sequence[str]) -> int:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise Terminated(number)
 
 
 def _could_not(message: str) -> int:

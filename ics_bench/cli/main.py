@@ -22,7 +22,7 @@ EXIT_CODES = {
     "1": "the answer is no: a regression, or a verdict that differs from the registered one",
     "2": "could not: bad usage, a missing part, a measurement that failed",
     "3": "inconclusive",
-    "130, 143": "interrupted by Ctrl-C, SIGTERM; what was measured is kept",
+    "129, 130, 143": "interrupted by SIGHUP, Ctrl-C, SIGTERM; a run keeps what was measured",
     "141": "whoever read the output went away",
 }
 

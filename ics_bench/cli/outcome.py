@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ics_bench.cli.group import INTERRUPTED, TERMINATED, Terminated
+from ics_bench.cli.group import interrupted_code
 from ics_bench.cli.progress import progress
 from ics_bench.cli.text import cell, printable, table
 from ics_bench.core.text import count, duration, group_messages
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def measure(session: Session, executor: Executor) -> Run:
-    """Measure what a session lacks, with a progress bar; on Ctrl-C or SIGTERM, say what is kept and exit."""
+    """Measure what a session lacks, with a progress bar; on Ctrl-C, SIGTERM or SIGHUP, say what is kept and exit."""
     if session.set_aside:
         click.echo(
             f"warning: {count(session.set_aside, 'corrupt record')} set aside in {printable(str(session.folder))}; "
@@ -43,7 +43,7 @@ def measure(session: Session, executor: Executor) -> Run:
             f"interrupted: {session.kept()} of {session.planned} cases are kept; to finish: {printable(command)}",
             err=True,
         )
-        raise click.exceptions.Exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED) from None
+        raise click.exceptions.Exit(interrupted_code(stop)) from None
 
 
 def print_tables(run: Run, only: str | None = None) -> None:

@@ -26,7 +26,7 @@ runs that has the case keys named. An option that picks values replaces the prof
 Records are kept case by case. A run that ended early is finished with `ics-bench run --resume --out DIR`.
 
 \b
-{exit_codes("0", "2", "130, 143", "141")}"""
+{exit_codes("0", "2", "129, 130, 143", "141")}"""
 
 
 @click.command(help=HELP)

@@ -161,6 +161,8 @@ def _prepare_worker() -> None:
     """Leave Ctrl-C to the parent, end when the parent is gone, and keep numpy to one thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     keep_freed_memory()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is imported, which is later
     parent = multiprocessing.parent_process()

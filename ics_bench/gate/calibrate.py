@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ics_bench.core import UsageError
 from ics_bench.core.environment import fingerprint
-from ics_bench.gate.processes import interruptions_held
+from ics_bench.gate.processes import group
 from ics_bench.gate.recording import Recording, load_recordings, record, save_recordings
 from ics_bench.gate.session import Ready
 
@@ -28,17 +28,11 @@ BUSY = "data = bytes(1 << 24)\nwhile True:\n    sum(range(1 << 18))\n    bytearr
 @contextmanager
 def busy(processes: int) -> Iterator[None]:
     """Keep this many cores busy meanwhile."""
-    started: list[subprocess.Popen[bytes]] = []
-    try:
+    command = [sys.executable, "-I", "-c", BUSY]
+    with ExitStack() as stack:
         for _ in range(processes):
-            with interruptions_held():
-                started.append(subprocess.Popen([sys.executable, "-I", "-c", BUSY], start_new_session=True))
+            stack.enter_context(group(command, Path("/"), os.environ, Path(os.devnull)))
         yield
-    finally:
-        with interruptions_held():
-            for process in started:
-                process.kill()
-                process.wait()
 
 
 def calibrate(ready: Ready, file: Path, pairs: int, deadline: float, say: Callable[[str], None]) -> list[Recording]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ics_bench.core import UsageError
-from ics_bench.gate.repository import Commit, Repository
+from ics_bench.gate.repository import Commit, Repository, is_address
 
 NAMES = ("asv.conf.json", "asv.conf.jsonc")
 
@@ -158,7 +158,7 @@ def read_configuration(repository: Repository, commit: Commit, path: str) -> Con
     if not isinstance(content, dict):
         raise UsageError(f"{path} of {commit} holds {type(content).__name__} where asv expects an object")
     found = Configuration(path, json.loads(json.dumps(content)))
-    _check(found, commit)
+    _check(found, commit, repository)
     inside = f"{found.benchmarks}/"
     if not any(file.startswith(inside) for file in repository.files(commit)):
         raise UsageError(
@@ -176,12 +176,12 @@ def build_requirements(project: Path) -> list[str]:
     return [str(name) for name in needed]
 
 
-def _check(found: Configuration, commit: Commit) -> None:
+def _check(found: Configuration, commit: Commit, repository: Repository) -> None:
     repo = str(found.content.get("repo", "."))
-    if "://" in repo or repo.endswith(".git"):
+    if is_address(repo) and not repository.has_remote(repo):
         raise UsageError(
-            f"{found.path} of {commit} benchmarks another repository, {repo!r}; "
-            "the gate compares commits of the one that holds the benchmarks"
+            f"{found.path} of {commit} benchmarks another repository, {repo!r}, which is no remote of this one; the "
+            "gate compares commits of the one that holds the benchmarks; git remote add names it, if it is the same"
         )
     for key, kinds in (
         ("benchmark_dir", str),
@@ -192,7 +192,8 @@ def _check(found: Configuration, commit: Commit) -> None:
         ("default_benchmark_timeout", (int, float)),
     ):
         value = found.content.get(key)
-        if value is not None and not isinstance(value, kinds):
+        texts = not isinstance(value, list) or all(isinstance(entry, str) for entry in value)
+        if value is not None and not (isinstance(value, kinds) and texts):
             raise UsageError(
                 f"{key} in {found.path} of {commit} is {value!r:.60}; asv's documentation says what it may be"
             )

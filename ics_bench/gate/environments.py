@@ -69,12 +69,15 @@ class Requirements:
         asv's name for it.
     build_variables, run_variables : mapping of str to str
         What the matrix sets for building and for running.
+    left_out : sequence of str
+        asv's names for the other environments of the matrix, which are not measured.
     """
 
     python: str
     name: str
     build_variables: Mapping[str, str]
     run_variables: Mapping[str, str]
+    left_out: Sequence[str] = ()
 
 
 def clean_variables() -> dict[str, str]:
@@ -211,8 +214,12 @@ class _Builder:
             names = self._names()
             try:
                 words, variables, codes, inside = interpolate_command(command, names)
-            except (UserError, ValueError, IndexError) as error:
-                raise BuildError(f"{self.configuration.path}: {error}", ()) from error
+            except (UserError, ValueError, IndexError, AttributeError, TypeError) as error:
+                raise BuildError(
+                    f"{self.configuration.path}: {command!r} cannot be read as asv reads it: {error}", ()
+                ) from error
+            if not words:
+                raise BuildError(f"{self.configuration.path}: {command!r} names no program to run; leave it out", ())
             asv_variables = {f"ASV_{name.upper()}": value for name, value in names.items()}
             environment = variables_for(self.folder, self.requirements) | dict(self.requirements.build_variables)
             environment |= {"ASV": "true", **asv_variables, **variables}

@@ -12,12 +12,14 @@ SUITE = "ics-bench gate"
 
 
 def junit(decision: Decision) -> bytes:
-    """Write one test case a benchmark.
+    """Write one test case a benchmark, and one for what failed beside them, if anything did.
 
     A regression is a failure. What could not be decided is an error, inconclusive ones too: nothing passes that was
     not found unchanged or better. Accepted regressions and what is not judged are skipped.
     """
     cases = [_case(result, row) for result, row in zip(decision.results, rows(decision), strict=True)]
+    if decision.failures:
+        cases.append(_failed(decision))
     counts = {
         "tests": len(cases),
         **{name: sum(case.find(tag) is not None for case in cases) for name, tag in TAGS.items()},
@@ -51,6 +53,13 @@ def _case(result: Result, row: Row) -> ElementTree.Element:
     ElementTree.SubElement(case, "system-out").text = printable(
         "; ".join([row.verdict, _numbers(row), row.reason, *row.others, *row.notes])
     )
+    return case
+
+
+def _failed(decision: Decision) -> ElementTree.Element:
+    case = ElementTree.Element("testcase", {"classname": SUITE, "name": "comparison"})
+    message = {"message": printable("; ".join(decision.failures)), "type": "could not"}
+    ElementTree.SubElement(case, "error", message).text = "\n".join(map(printable, decision.said))
     return case
 
 

@@ -42,12 +42,17 @@ def markdown(decision: Decision) -> str:
         f"<code>{escape(decision.base)}</code> against <code>{escape(decision.head)}</code>; exit code "
         f"{decision.exit_code}: {EXIT_CODES[decision.exit_code]}",
         "",
+        *(f"- ✗ {escape(failure)}" for failure in decision.failures),
+        *(f"- <code>{escape(line)}</code>" for line in decision.said),
         *(f"- ⚠ {escape(warning)}" for warning in decision.warnings),
-        *([""] if decision.warnings else []),
-        f"| {' | '.join(escape(name) for name in COLUMNS)} |",
-        f"|{'|'.join([' --- '] * 2 + [' ---: '] * (len(COLUMNS) - 2))}|",
-        *(_line(row) for row in found[:MOST_ROWS]),
+        "",
     ]
+    if found:
+        lines += [
+            f"| {' | '.join(escape(name) for name in COLUMNS)} |",
+            f"|{'|'.join([' --- '] * 2 + [' ---: '] * (len(COLUMNS) - 2))}|",
+            *(_line(row) for row in found[:MOST_ROWS]),
+        ]
     if len(found) > MOST_ROWS:
         lines += ["", f"and {len(found) - MOST_ROWS} more, in the JSON"]
     told = [row for row in found[:MOST_ROWS] if row.verdict != "no change" or row.notes]

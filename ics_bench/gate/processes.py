@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ics_bench.gate import guard
+
 Event = dict[str, Any]
 
 POLL_SECONDS = 0.5
@@ -36,14 +38,14 @@ class ChildDiedError(ChildError):
 
 @contextlib.contextmanager
 def interruptions_held() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM while something is done that must not stop halfway; they arrive afterwards.
+    """Hold back Ctrl-C, SIGTERM and SIGHUP while something is done that must not stop halfway; they arrive afterwards.
 
     Unlike a mask, which children inherit, this holds them back from this process alone.
     """
     came: list[int] = []
     before = {
         number: signal.signal(number, lambda number, frame: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
     try:
         yield
@@ -63,7 +65,7 @@ def group(
     request: Path | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a command as a process group; at the end, kill what is left of it.
+    """Start a command as a process group; at the end, kill what is left of it, even should this process be killed.
 
     Parameters
     ----------
@@ -91,12 +93,14 @@ def group(
                 start_new_session=True,
                 pass_fds=pass_fds,
             )
+            guard.watch(child.pid)
         yield child
     finally:
         if child is not None:
             with interruptions_held(), contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+            guard.forget(child.pid)
 
 
 def complete(

@@ -212,8 +212,8 @@ def _encode(recording: Recording) -> dict[str, Any]:
         "load": recording.load,
         "started": recording.started,
         "machine": dict(recording.machine),
-        "head_first": _flags(recording.head_first),
-        "swapped": _flags(recording.swapped),
+        "head_first": flags(recording.head_first),
+        "swapped": flags(recording.swapped),
         "benchmarks": benchmarks,
     }
 
@@ -236,5 +236,12 @@ def _short(times: Sequence[float]) -> list[float]:
     return [float(f"{value:.{DIGITS}g}") for value in times]
 
 
-def _flags(flags: Sequence[bool]) -> str:
-    return "".join("1" if flag else "0" for flag in flags)
+def flags(values: Sequence[bool]) -> str:
+    """Write truth values as a character each.
+
+    Examples
+    --------
+    >>> flags([True, False])
+    '10'
+    """
+    return "".join("1" if value else "0" for value in values)

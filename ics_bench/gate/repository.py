@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ SHOWN_DIGITS = 10
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 """A checkout of ours is nothing that somebody's hooks were written for."""
+
+_ADDRESS = re.compile(r"(?:[a-z+]+://)?(?:[^@/]+@)?(?P<host>[^:/]*)(?::\d+(?=/))?[:/]+(?P<path>.*?)/*(?:\.git)?/*")
+"""What ``https://host/path``, ``ssh://user@host:22/path`` and ``user@host:path`` have in common."""
 
 OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
@@ -114,6 +118,11 @@ class Repository:
             parts.append(count(len(lines) - changed, "untracked path"))
         return ", ".join(parts)
 
+    def has_remote(self, address: str) -> bool:
+        """Whether an address is that of a remote, however it is written: by https or ssh, with ``.git`` or without."""
+        known = self._git("config", "--get-regexp", r"^remote\..*\.url$").stdout.splitlines()
+        return _identity(address) in [_identity(line.partition(" ")[2]) for line in known]
+
     def read(self, commit: Commit, path: str) -> str | None:
         """Read a file at a commit; ``None`` where there is none."""
         done = self._git("show", f"{commit.hash}:{path}")
@@ -146,6 +155,23 @@ class Repository:
 
     def _git(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return _git(self.root, *arguments)
+
+
+def is_address(name: str) -> bool:
+    """Whether asv would clone what a configuration calls its ``repo``, rather than find it on this disk.
+
+    Examples
+    --------
+    >>> is_address("https://example.org/x"), is_address("git@example.org:x"), is_address("..")
+    (True, True, False)
+    """
+    return "://" in name or name.endswith(".git") or re.match(r"[^/]+@[^/]+:", name) is not None
+
+
+def _identity(address: str) -> tuple[str, str] | str:
+    """Host and path of an address, for comparison."""
+    found = _ADDRESS.fullmatch(address)
+    return (found["host"].lower(), found["path"]) if found else address
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

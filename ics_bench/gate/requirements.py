@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def main(configuration: str, environments: str, specification: str, answer: str) -> None:
-    """Make the first environment of the matrix, or find it made, and write down where its Python is.
+    """Make the first environment of the matrix, or find it made; write down where its Python is, and the others' names.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def main(configuration: str, environments: str, specification: str, answer: str)
     specification : str
         asv's, such as ``existing`` or ``virtualenv:3.12``; empty for what the configuration says.
     answer : str
-        File to write: ``python``, ``name``, ``build_variables`` and ``run_variables``.
+        File to write: ``python``, ``name``, ``build_variables``, ``run_variables`` and ``left_out``.
     """
     from asv.config import Config
     from asv.environment import ExistingEnvironment, get_environments
@@ -27,9 +27,10 @@ def main(configuration: str, environments: str, specification: str, answer: str)
     settings = Config.load(configuration)
     settings.env_dir = environments
     settings.branches = settings.branches or [None]
-    found = next(iter(get_environments(settings, [specification] if specification else [])), None)
-    if found is None:
+    environments_found = list(get_environments(settings, [specification] if specification else []))
+    if not environments_found:
         sys.exit(f"asv finds no environment {specification or settings.environment_type!r} that it can make here")
+    found, *others = environments_found
     found.create()
     existing = isinstance(found, ExistingEnvironment)
     content = {
@@ -37,6 +38,7 @@ def main(configuration: str, environments: str, specification: str, answer: str)
         "name": found.name,
         "build_variables": found.build_env_vars,
         "run_variables": found.env_vars,
+        "left_out": [other.name for other in others],
     }
     Path(answer).write_text(json.dumps(content))
 

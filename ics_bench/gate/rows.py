@@ -118,4 +118,6 @@ def _probability(p: float) -> str:
 
 def headline(decision: Decision) -> str:
     """Say in one line what came out of how many benchmarks."""
+    if decision.failures and not decision.results:
+        return "nothing was compared"
     return f"{count(len(decision.results), 'benchmark')}: {decision.headline}"

@@ -25,11 +25,19 @@ from ics_bench.gate.processes import (
     listen,
 )
 from ics_bench.gate.repository import Commit, Repository
+from ics_bench.results.files import replace_file
 
 LINKS = ("a", "b")
 """Names that the sides swap from pair to pair."""
 
 LISTING_SECONDS = 600
+
+TAG = "CACHEDIR.TAG"
+TAG_TEXT = """\
+Signature: 8a477f597d28d172789f06886806bc55
+# This folder belongs to ics-bench gate, which makes and removes what is in it.
+"""
+"""Marks a folder as the gate's own; the first line tells backup programs that it is a cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +99,13 @@ class Workspace:
     Parameters
     ----------
     cache : Path
+        A folder of an earlier gate, or one that is empty or not there.
     repository : Repository
+
+    Raises
+    ------
+    UsageError
+        If the folder holds what no gate left there, cannot be written, or is in use.
     """
 
     def __init__(self, cache: Path, repository: Repository) -> None:
@@ -103,9 +117,9 @@ class Workspace:
 
     def __enter__(self) -> Workspace:
         try:
-            for folder in (self.cache, self.cache / "builds"):
-                folder.mkdir(parents=True, exist_ok=True)
-            (self.cache / ".gitignore").write_text("*\n")
+            self.cache.mkdir(parents=True, exist_ok=True)
+            self._claim()
+            (self.cache / "builds").mkdir(exist_ok=True)
             self._lock = (self.cache / "lock").open("a")
         except OSError as error:
             raise UsageError(f"{str(self.cache)!r} cannot be written: {why(error)}; --cache names another") from error
@@ -121,6 +135,17 @@ class Workspace:
         for name in ("logs", "work"):
             (self.run / name).mkdir()
         return self
+
+    def _claim(self) -> None:
+        """Mark the folder as ours; refuse one that holds what we did not make, since things in it are removed."""
+        tag = self.cache / TAG
+        if any(self.cache.iterdir()) and not (tag.is_file() and tag.read_bytes() == TAG_TEXT.encode()):
+            raise UsageError(
+                f"{str(self.cache)!r} holds something else than builds of the gate, which removes what it finds there; "
+                f"name an empty or a new folder with --cache, or remove this one if it lost its {TAG}"
+            )
+        replace_file(tag, TAG_TEXT.encode())
+        replace_file(self.cache / ".gitignore", b"*\n")
 
     def __exit__(self, *error: object) -> None:
         with interruptions_held():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from ics_bench.core.text import count
+from ics_bench.gate.evidence import Evidence
 from ics_bench.gate.rule import Rule
 from ics_bench.gate.series import Benchmark
 from ics_bench.stats import Interval
@@ -44,7 +45,8 @@ COULD_NOT: frozenset[Verdict] = frozenset(("error", "missing", "incomparable"))
 EXIT_CODES = {
     0: "no regression",
     1: "a regression, whatever else happened",
-    2: "could not decide or measure: a benchmark raised, is missing or not comparable, or nothing was judged",
+    2: "could not: bad usage, a failed build, a benchmark that raised, is missing or not comparable, nothing to judge, "
+    "an expired waiver",
     3: "inconclusive: a benchmark could not be bounded, or the budget ended",
 }
 
@@ -135,6 +137,12 @@ class Decision:
         Of the comparison as a whole: equal builds, a busy machine, a dirty tree.
     facts : mapping of str to str
         More about the comparison for the reader, such as its duration.
+    failures : tuple of str
+        What keeps it from passing beside the results: a side that cannot be built, a waiver that expired.
+    said : tuple of str
+        Last lines of the build that failed.
+    evidence : Evidence, optional
+        What it can be checked again with, where it was measured.
     """
 
     base: str
@@ -143,6 +151,9 @@ class Decision:
     rule: Rule = field(default_factory=Rule)
     warnings: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    evidence: Evidence | None = None
 
     @property
     def exit_code(self) -> int:
@@ -151,7 +162,7 @@ class Decision:
         if "regression" in verdicts:
             return 1
         judged = any(result.verdict not in ("new", "not judged") for result in self.results)
-        if verdicts & COULD_NOT or not judged:
+        if self.failures or verdicts & COULD_NOT or not judged:
             return 2
         return 3 if "inconclusive" in verdicts else 0
 

@@ -7,7 +7,9 @@ r"""Regressions that are known and accepted for a time, each with its reason, in
     reason = "float64 moments are worth the time, see the pull request"
     expires = 2027-01-31                              # the last day on which it holds
 
-An expired waiver accepts nothing any more: the regression that it covered fails, and the waiver is pointed out.
+An expired waiver accepts nothing any more and is removed or renewed: until then the comparison fails, with exit code 1
+where a regression that it covered is there, else with 2. One that is renewed by another of the same pattern is but
+pointed out, and so is one that matches no benchmark.
 """
 
 from __future__ import annotations
@@ -93,7 +95,7 @@ def _waiver(raw: Mapping[str, Any], place: str) -> Waiver:
 
 
 def accept(decision: Decision, waivers: Sequence[Waiver], today: date | None = None) -> Decision:
-    """Mark the regressions that waivers accept, and warn of waivers that have expired.
+    """Mark the regressions that waivers accept, fail for expired waivers, and warn of those that match nothing.
 
     Parameters
     ----------
@@ -104,12 +106,16 @@ def accept(decision: Decision, waivers: Sequence[Waiver], today: date | None = N
     """
     day = today or datetime.now(UTC).date()
     results = [_accept(result, waivers, day) for result in decision.results]
-    expired = tuple(
-        f"waiver for {waiver.benchmark} expired on {waiver.expires}: remove or renew it"
-        for waiver in waivers
-        if waiver.expired(day)
-    )
-    return replace(decision, results=by_gravity(results), warnings=(*decision.warnings, *expired))
+    renewed = {waiver.benchmark for waiver in waivers if not waiver.expired(day)}
+    warnings, failures = list(decision.warnings), list(decision.failures)
+    for waiver in waivers:
+        if waiver.expired(day):
+            where = warnings if waiver.benchmark in renewed else failures
+            where.append(f"waiver for {waiver.benchmark} expired on {waiver.expires}: remove or renew it")
+        elif not any(waiver.covers(result.name) for result in results):
+            shown = f"; there is, for example, {results[0].name}" if results else ""
+            warnings.append(f"waiver for {waiver.benchmark} matches no benchmark that was compared{shown}")
+    return replace(decision, results=by_gravity(results), warnings=tuple(warnings), failures=tuple(failures))
 
 
 def _accept(result: Result, waivers: Sequence[Waiver], today: date) -> Result:

@@ -22,16 +22,24 @@ TICK_SECONDS = 0.02
 class Load:
     """Watch the processor: ``with Load() as load: ...``, then ``load.warnings()``.
 
+    Parameters
+    ----------
+    with_children : bool
+        Whether processes that were started and waited for meanwhile are ours too.
+
     Attributes
     ----------
     wall_seconds : float
     own_seconds : float
-        Processor time of this process, over all its threads.
+        Processor time of this process, over all its threads, and of its children where they count.
     others_seconds : float
         Processor time of everyone else, time stolen by a hypervisor included.
     page_faults : int
         Pages that this process touched for the first time.
     """
+
+    def __init__(self, with_children: bool = False) -> None:
+        self._with_children = with_children
 
     def __enter__(self) -> Load:
         self._start = self._now()
@@ -45,24 +53,27 @@ class Load:
         self.others_seconds = max(0.0, busy - self.own_seconds)
         self.page_faults = int(end[3] - start[3])
 
-    @staticmethod
-    def _now() -> tuple[float, float, float, int]:
+    def _now(self) -> tuple[float, float, float, int]:
         times = psutil.cpu_times()._asdict()
         busy = sum(times.get(name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
         faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        return time.perf_counter(), time.process_time(), busy, faults
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        own = time.process_time() + self._with_children * (children.ru_utime + children.ru_stime)
+        return time.perf_counter(), own, busy, faults
 
     def warnings(self) -> tuple[str, ...]:
         """Say what made the machine a contended one, if anything."""
-        cores = psutil.cpu_count(logical=True) or 1  # all of them, since cpu_times() counts them all
-        found = []
-        if self.others_seconds > OTHERS_TOLERATED * self.wall_seconds + TICK_SECONDS * cores:
-            found.append(
-                f"contended: others used {self.others_seconds / self.wall_seconds:.2f} of {cores} cores while timing "
-                f"(load average {os.getloadavg()[0]:.2f})"
-            )
+        found = self.others_warnings()
         if self.own_seconds < OWN_MINIMUM * self.wall_seconds:
-            found.append(
-                f"contended: {self.own_seconds:.2f} s of processor time in {self.wall_seconds:.2f} s of timing"
-            )
-        return tuple(found)
+            found += (f"contended: {self.own_seconds:.2f} s of processor time in {self.wall_seconds:.2f} s of timing",)
+        return found
+
+    def others_warnings(self) -> tuple[str, ...]:
+        """Say whether others used the processors, and how much."""
+        cores = psutil.cpu_count(logical=True) or 1  # all of them, since cpu_times() counts them all
+        if self.others_seconds <= OTHERS_TOLERATED * self.wall_seconds + TICK_SECONDS * cores:
+            return ()
+        return (
+            f"contended: others used {self.others_seconds / self.wall_seconds:.2f} of {cores} cores while timing "
+            f"(load average {os.getloadavg()[0]:.2f})",
+        )

@@ -1,6 +1,12 @@
 import json
 import math
 import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import ics_bench
 
 SUITES = """
 from ics_bench.asv import TimeSuite, TrackSuite
@@ -161,3 +167,47 @@ class Given(Named):
     listed = json.loads((project.folder / "results/benchmarks.json").read_text())
     (case, _) = listed["given.Given.track_dead_fraction"]["params"][0]
     assert "norm=theirs.layers:Doubling" in case
+
+
+INSTALL = """
+import pathlib, shutil, sysconfig
+packages = sysconfig.get_path("purelib")
+shutil.copy("tiny.py", packages)
+pathlib.Path(packages, "others.pth").write_text({found!r})
+"""
+
+
+@pytest.mark.full
+def test_continuous_reads_our_directions_and_what_succeeded_is_not_run_again(project):
+    """In an environment of asv's own, which finds what we need in this one and has each commit's ``tiny`` installed."""
+    project.write("benchmarks/x.py", SUITES)
+    ours, theirs = str(Path(ics_bench.__file__).parents[1]), sysconfig.get_path("purelib")
+    project.environment.pop("ASV_PYTHONPATH")  # asv takes what it names off the path again
+    project.write("install.py", INSTALL.format(found=f"{ours}\n{theirs}\n"))
+    configuration = json.loads((project.folder / "asv.conf.json").read_text())
+    configuration |= {"build_command": [], "install_command": ["in-dir={build_dir} python install.py"]}
+    configuration |= {"pythons": [f"{sys.version_info.major}.{sys.version_info.minor}"]}
+    project.write("asv.conf.json", json.dumps(configuration))
+    project.commit()
+    before = project.commit()
+    project.replace("tiny.py", '"accuracy": 0.9', '"accuracy": 0.6')
+    after = project.commit()
+
+    where = ("--quick", "--show-stderr", "--machine", "here")
+    worse = project.asv("continuous", *where, before, after)
+    assert "PERFORMANCE DECREASED" in worse.stdout, worse.stdout + worse.stderr
+    assert "x.Tiny.track_accuracy" in worse.stdout
+    assert worse.returncode == 1
+    better = project.asv("continuous", *where, after, before)
+    assert better.returncode == 0, better.stdout + better.stderr
+    assert "PERFORMANCE INCREASED" in better.stdout
+
+    again = project.asv("run", *where, "--skip-existing-successful", "HEAD~2..HEAD")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "track_accuracy" not in again.stdout
+    project.replace("tiny.py", '"loss": 0.5 * size', '"loss": float("nan")')
+    failing = project.commit()
+    assert project.asv("run", *where, "--skip-existing-successful", f"{failing}^!").returncode == 2
+    repeated = project.asv("run", *where, "--skip-existing-successful", f"{failing}^!")
+    assert repeated.returncode == 2
+    assert "track_loss" in repeated.stdout  # what failed is run again

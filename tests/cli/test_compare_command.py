@@ -172,9 +172,26 @@ def test_pytest_benchmark_files(command, benchmark_files):
 
 
 def test_results_of_two_suites_have_nothing_in_common(command, asv_files, benchmark_files):
-    done = command("compare", asv_files[0], benchmark_files[0])
+    Path("d.json").write_text('{"exit_code": 0}')
+    done = command("compare", asv_files[0], benchmark_files[0], "--json", "d.json")
     assert (done.code, done.out) == (2, "")
-    assert "have no benchmark in common" in done.err
+    assert "have no benchmark in common; name two results of one tool: each names and stores" in done.err
+    content = json.loads(Path("d.json").read_text())
+    assert (content["exit_code"], content["results"]) == (2, [])
+    assert "have no benchmark in common" in content["failures"][0]
+
+
+def test_a_unit_of_asvs_is_kept_unless_it_is_a_second(asv_files, tmp_path):
+    from ics_bench.gate.stored import Directions, read
+
+    results = tmp_path / "results"
+    (results / "here").mkdir(parents=True)
+    copied = results / "here" / asv_files[0].name
+    copied.write_bytes(asv_files[0].read_bytes())
+    listed = {"suite.track_accuracy": {"unit": "milliseconds"}, "suite.time_same": {"unit": "seconds"}}
+    (results / "benchmarks.json").write_text(json.dumps(listed))
+    units = {entry.benchmark.name: entry.benchmark.unit for entry in read(copied, Directions()).entries}
+    assert (units["suite.track_accuracy"], units["suite.time_same"]) == ("milliseconds", "s")
 
 
 def changed(path, folder, change):

@@ -23,14 +23,14 @@ def test_every_command_has_a_page_of_help(command, name):
 @pytest.mark.parametrize(
     ("page", "codes"),
     [
-        ((), ["0", "1", "2", "3", "130, 143", "141"]),
-        (("claims",), ["0", "1", "2", "3", "130, 143", "141"]),
-        (("run",), ["0", "2", "130, 143", "141"]),
+        ((), ["0", "1", "2", "3", "129, 130, 143", "141"]),
+        (("claims",), ["0", "1", "2", "3", "129, 130, 143", "141"]),
+        (("run",), ["0", "2", "129, 130, 143", "141"]),
     ],
 )
 def test_a_page_of_help_lists_the_exit_codes_that_its_command_has(command, page, codes):
     lines = command(*page, "--help").out.partition("Exit codes:")[2].splitlines()
-    found = [match[1] for line in lines if (match := re.match(r" +(\d+(?:, \d+)?)  \S", line))]
+    found = [match[1] for line in lines if (match := re.match(r" +(\d+(?:, \d+)*)  \S", line))]
     assert found == codes
 
 

@@ -100,10 +100,17 @@ def test_commands_are_read_as_asv_reads_them(project, workspace):
         ({"build_command": ['python -c "print(1); print(2); 1 / 0"']}, "ended with exit code 1", "ZeroDivisionError"),
         ({"install_command": ["no-such-program x"]}, "cannot be started: .*No such file", None),
         ({"install_command": ["python -m pip install {wheel_file}"]}, r"asv\.conf\.json: .*wheel_file", None),
-        ({"install_command": ['python -c "quote']}, r"asv\.conf\.json: No closing quotation", None),
+        ({"install_command": ['python -c "quote']}, r"asv\.conf\.json: .* No closing quotation", None),
         (
             {"install_command": ['python -c "import time; time.sleep(60)"'], "install_timeout": 0.5},
             "took longer than the 0.5 s of install_timeout",
+            None,
+        ),
+        ({"build_command": [""]}, "'' names no program to run; leave it out", None),
+        ({"build_command": ["X=1"]}, "'X=1' names no program to run", None),
+        (
+            {"build_command": ["make {project.x}"]},
+            r"asv\.conf\.json: 'make {project.x}' cannot be read .*no attribute 'x'",
             None,
         ),
         ({"install_command": ["true"]}, "left nothing in its environment", None),
@@ -143,7 +150,7 @@ def test_nothing_but_builds_is_left(project):
         add(workspace)
         assert project.work_trees() == 2
     assert project.work_trees() == 1
-    assert {path.name for path in cache.iterdir()} <= {"builds", "lock", ".gitignore", "requirements"}
+    assert {path.name for path in cache.iterdir()} <= {"builds", "lock", ".gitignore", "requirements", "CACHEDIR.TAG"}
     assert project.git("status", "--porcelain") == ""
 
 
@@ -171,6 +178,41 @@ def test_what_a_killed_run_left_is_removed_by_the_next(project):
 def test_two_gates_do_not_share_a_machine_unknowingly(project, workspace):
     with pytest.raises(UsageError, match="another gate runs in"), Workspace(workspace.cache, workspace.repository):
         pass
+
+
+@pytest.mark.parametrize("foreign_tag", [False, True])
+def test_a_folder_that_is_somebody_elses_is_refused_and_left_as_it_was(project, tmp_path, foreign_tag):
+    project.commit()
+    mine = {
+        ".gitignore": "*.pyc\n",
+        "run/results.csv": "1,2\n",
+        **{f"builds/{i:02}/thesis.tex": "x" for i in range(20)},
+    }
+    if foreign_tag:
+        mine["CACHEDIR.TAG"] = "Signature: 8a477f597d28d172789f06886806bc55\n# This file was made by another program.\n"
+    for name, text in mine.items():
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_text(text)
+    with (
+        pytest.raises(UsageError, match=r"mine' holds something else than builds of the gate.*with --cache"),
+        Workspace(tmp_path / "mine", Repository.around(project.folder)) as workspace,
+    ):
+        add(workspace)
+    found = {
+        p.relative_to(tmp_path / "mine").as_posix(): p.read_text()
+        for p in (tmp_path / "mine").rglob("*")
+        if p.is_file()
+    }
+    assert found == mine
+
+
+def test_a_folder_that_is_empty_or_of_an_earlier_gate_is_taken(project, tmp_path):
+    project.commit()
+    (tmp_path / "cache").mkdir()
+    for _ in range(2):
+        with Workspace(tmp_path / "cache", Repository.around(project.folder)):
+            pass
+    assert (tmp_path / "cache/CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55\n")
 
 
 def test_a_cache_that_cannot_be_written_is_named(project, tmp_path):

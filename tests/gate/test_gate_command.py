@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -10,10 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+
+from ics_bench.gate import commits, requirements, sides
 
 PATIENCE = 60
 
@@ -155,6 +159,130 @@ def test_a_build_that_fails_is_an_error_with_its_own_last_lines(project, gate, b
     assert project.work_trees() == 1
 
 
+STALE = '{"exit_code": 0}'
+
+
+@pytest.mark.parametrize("refusal", ["build", "commit", "waivers"])
+def test_why_nothing_was_decided_is_written_to_every_output(project, gate, tmp_path, monkeypatch, refusal):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    project.commit("works")
+    project.configure(build_command=["python -c \"print('almost'); 1 / 0\""])
+    project.commit("broken")
+    files = {option: tmp_path / f"out.{option}" for option in ("json", "markdown", "junit")}
+    since = tmp_path / "out-since.json"
+    for path in (*files.values(), since):
+        path.write_text(STALE)
+    options = [word for option, path in files.items() for word in (f"--{option}", path)]
+    base, reason = "HEAD~1", "ended with exit code 1"
+    if refusal == "commit":
+        base, reason = "mian", "unknown commit 'mian'; did you mean 'main'?"
+    elif refusal == "waivers":
+        options, reason = [*options, "--waivers", tmp_path / "gone.toml"], "No such file"
+    done = gate(base, "HEAD", "--also-since", "HEAD~1", *options)
+    assert done.code == 2
+    assert re.search(r"^side +commit +state$", done.out, flags=re.MULTILINE)
+    assert reason in done.out
+    for path in (*files.values(), since, tmp_path / "summary.md"):
+        text = path.read_text().replace("&#58;", ":").replace("&#39;", "'")
+        assert reason in text, path
+        assert ("ZeroDivisionError: division by zero" in text) == (refusal == "build"), path
+        assert STALE not in text
+    content = json.loads(files["json"].read_text())
+    assert (content["exit_code"], content["results"]) == (2, [])
+
+
+def test_a_checkout_that_fails_is_an_error(project, gate):
+    project.commit()
+    project.write(".gitmodules", '[submodule "sub"]\n\tpath = sub\n\turl = /no/such/repository\n')
+    project.git("add", ".gitmodules")
+    project.git("update-index", "--add", "--cacheinfo", f"160000,{project.git('rev-parse', 'HEAD')},sub")
+    project.git("commit", "-q", "-m", "with a submodule that is gone")
+    done = gate("HEAD~1", "HEAD")
+    assert done.code == 2
+    assert re.search(r"error: HEAD \(\w+\) cannot be checked out into '.*': .*/no/such/repository", done.err)
+    assert project.work_trees() == 1
+
+
+STEPPING = """
+import itertools, time
+import answers
+steps = itertools.count()
+time.time = lambda: 1e9 + 86400 * (-1) ** next(steps) * next(steps)
+
+def time_sum():
+    sum(range(1000))
+
+def track_answer():
+    return answers.ANSWER
+track_answer.better = "lower"
+"""
+
+
+def test_a_clock_that_is_set_back_and_forth_decides_nothing(project, gate, monkeypatch):
+    project.write("benchmarks/suite.py", STEPPING)
+    change(project, "42", "43")
+    days = itertools.cycle((0, 86400 * 30, -86400 * 30))
+    monkeypatch.setattr(time, "time", lambda: 1e9 + next(days))
+    done = gate("HEAD~1", "HEAD", "--budget", "0.5")
+    assert done.results["suite.track_answer"][0] == "regression"
+    assert done.results["suite.time_sum"][0] in ("no change", "inconclusive")  # as busy as the machine is
+    assert int(re.search(r"measured: (\d+) pairs in", done.out)[1]) >= 16
+
+
+def test_each_comparison_has_its_half_of_the_time(project, gate, monkeypatch):
+    project.commit()
+    deadlines, real = [], commits.get_ready
+
+    def get_ready(lists, base, head, only, deadline, rng, listener):
+        deadlines.append(deadline - time.monotonic())
+        if len(deadlines) == 1:
+            time.sleep(1)
+        return real(lists, base, head, only, deadline, rng, listener)
+
+    monkeypatch.setattr(commits, "get_ready", get_ready)
+    gate("HEAD", "HEAD", "--also-since", "HEAD", "--budget", "2")
+    first, second = deadlines
+    assert 30 < first <= 60
+    assert 60 < second < 119  # what the first left over is the second's
+
+
+def test_the_second_comparisons_files_are_looked_at_where_there_is_one(project, gate, tmp_path):
+    project.commit()
+    (tmp_path / "d-since.json").mkdir()
+    assert gate("HEAD", "HEAD", "--json", tmp_path / "d.json").code == 0
+    done = gate("HEAD", "HEAD", "--json", tmp_path / "d.json", "--also-since", "HEAD")
+    assert (done.code, "d-since.json' is no regular file" in done.err) == (2, True)
+
+
+def test_what_is_not_measured_and_who_else_was_there_is_warned_about(project, gate, monkeypatch, tmp_path):
+    project.commit()
+    real = sides.make_requirements
+    monkeypatch.setattr(sides, "make_requirements", lambda *a: replace(real(*a), left_out=("py3.11", "py3.13")))
+    monkeypatch.setattr(commits.Load, "others_warnings", lambda load: ("contended: others used 1.50 of 2 cores",))
+    done = gate("HEAD", "HEAD", "--json", tmp_path / "d.json")
+    assert done.code == 0
+    for text in (done.out, (tmp_path / "d.json").read_text()):
+        assert "contended: others used 1.50 of 2 cores" in text
+        assert "measured in the first environment of asv's matrix alone, existing" in text
+        assert "left out: py3.11, py3.13; --env picks another" in text
+
+
+def test_asv_names_the_environments_that_are_left_out(project, monkeypatch, tmp_path):
+    from asv.plugins.virtualenv import Virtualenv
+
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    project.configure(environment_type="virtualenv", pythons=[python], matrix={"env": {"X": ["1", "2", "3"]}})
+    monkeypatch.setattr(Virtualenv, "create", lambda self: None)
+    monkeypatch.setattr(Virtualenv, "find_executable", lambda self, name: sys.executable)
+    answer = tmp_path / "answer"
+    requirements.main(str(project.folder / "asv.conf.json"), str(tmp_path), "", str(answer))
+    found = json.loads(answer.read_text())
+    assert (found["name"], found["left_out"]) == (
+        f"virtualenv-py{python}-X1",
+        [f"virtualenv-py{python}-X2", f"virtualenv-py{python}-X3"],
+    )
+
+
 def test_bad_input_is_one_line_that_names_the_remedy(project, gate, tmp_path, monkeypatch):
     project.commit()
     for arguments, error in (
@@ -171,6 +299,7 @@ def test_bad_input_is_one_line_that_names_the_remedy(project, gate, tmp_path, mo
         (("HEAD", "main", "--json", "no/such/folder/x"), "cannot be written"),
         (("HEAD", "main", "--pairs", "3"), "--pairs is for --calibrate"),
         (("HEAD", "main", "--calibrate", "x"), "--calibrate compares one commit with itself"),
+        (("HEAD", "--calibrate", "x", "--also-since", "main"), "leave --also-since out"),
         (("HEAD", "main", "--config", "gone.json"), "'gone.json' is no file of main"),
         (("HEAD", "main", "--env", "imaginary"), "its requirements cannot be installed"),
     ):
@@ -229,12 +358,16 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(("sent", "code", "to_all"), [(signal.SIGINT, 130, True), (signal.SIGTERM, 143, False)])
+@pytest.mark.parametrize(
+    ("sent", "code", "to_all"), [(signal.SIGINT, 130, True), (signal.SIGTERM, 143, False), (signal.SIGHUP, 129, False)]
+)
 def test_an_interrupted_gate_leaves_no_process_and_no_checkout(project, process, tmp_path, sent, code, to_all):
     noted = tmp_path / "pids"
     project.write("benchmarks/suite.py", f"PLACE = {str(noted)!r}\n{ENDLESS}")
     project.commit()
-    popen = process("gate", "HEAD", "HEAD", prefix=f"import os; os.chdir({str(project.folder)!r})")
+    (tmp_path / "d.json").write_text(STALE)
+    here = f"import os; os.chdir({str(project.folder)!r})"
+    popen = process("gate", "HEAD", "HEAD", "--json", tmp_path / "d.json", prefix=here)
     wait_for(lambda: len(pids(noted)) > 5, "some epochs")
     os.killpg(popen.pid, sent) if to_all else popen.send_signal(sent)
     out, err = popen.communicate(timeout=PATIENCE)
@@ -243,6 +376,27 @@ def test_an_interrupted_gate_leaves_no_process_and_no_checkout(project, process,
     assert not [pid for pid in pids(noted) if psutil.pid_exists(pid)]
     assert project.work_trees() == 1
     assert not (project.folder / ".asv/gate/run").exists()
+    assert json.loads((tmp_path / "d.json").read_text())["failures"] == ["interrupted: nothing is decided"]
+
+
+def test_a_killed_gate_leaves_no_process(project, process, tmp_path):
+    noted = tmp_path / "pids"
+    project.write("benchmarks/suite.py", f"PLACE = {str(noted)!r}\n{ENDLESS}".replace("0.2", "600"))
+    project.commit()
+    popen = process("gate", "HEAD", "HEAD", prefix=f"import os; os.chdir({str(project.folder)!r})")
+    wait_for(lambda: bool(pids(noted)), "an epoch that hangs")
+    popen.kill()
+    popen.wait()
+    wait_for(lambda: not any(map(psutil.pid_exists, pids(noted))), "the epochs to end")
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(command, monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        command("--version")
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_interrupted_while_it_builds(project, process, tmp_path):
@@ -267,11 +421,17 @@ def time_count():
 """
 
 
-def test_a_slow_down_is_found_and_a_budget_that_ends_is_no_pass(project, gate):
+def test_a_slow_down_is_found_and_a_budget_that_ends_is_no_pass(project, gate, tmp_path):
     project.write("benchmarks/suite.py", SLOWER)
     change(project, "42", "168")
     slower = gate("HEAD~1", "HEAD", "--seed", "1")
     assert slower.code == 1, slower.out
+    content = json.loads((tmp_path / "decision.json").read_text())
+    assert content["seed"] == 1
+    assert {"cpu", "python", "cores", "load_average"} <= set(content["machine"])
+    assert {"ics-bench", "asv", "asv_runner"} <= set(content["machine"]["packages"])
+    (pairs,) = (result["pairs"] for result in content["results"])
+    assert len(pairs["log_ratios"]["wall time"]) == len(pairs["head_first"]) >= 32
     assert slower.results["suite.time_count"][0] == "regression"
     cut = gate("HEAD~1", "HEAD", "--budget", "0.02")
     assert cut.code == 3, cut.out
@@ -346,7 +506,14 @@ def test_a_project_whose_benchmarks_lie_deeper(project, gate):
 def test_help_says_what_each_exit_code_means(gate, project):
     project.commit()
     codes = gate("--help").out.partition("Exit codes:")[2]
-    assert re.findall(r"^ +(\d+(?:, \d+)?)  \S", codes, flags=re.MULTILINE) == ["0", "1", "2", "3", "130, 143", "141"]
+    assert re.findall(r"^ +(\d+(?:, \d+)*)  \S", codes, flags=re.MULTILINE) == [
+        "0",
+        "1",
+        "2",
+        "3",
+        "129, 130, 143",
+        "141",
+    ]
 
 
 def test_the_command_line_starts_without_what_only_others_need(project):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -95,6 +96,41 @@ def test_what_a_command_leaves_behind_ends_with_it(tmp_path):
     wait_for(lambda: gone(family(tmp_path)), "the child left behind to end")
 
 
+KILLED = """
+import os, sys, time
+from pathlib import Path
+from ics_bench.gate.processes import group
+here = Path.cwd()
+with group([sys.executable, "-c", (here / "family.py").read_text()], here, os.environ, here / "log"):
+    time.sleep(600)
+"""
+
+KILLED_WHILE_BUSY = """
+import os, time
+import psutil
+from ics_bench.gate.calibrate import BUSY, busy
+with busy(2):
+    found = [child.pid for child in psutil.Process().children() if BUSY in child.cmdline()]
+    open("pids.new", "w").write(" ".join(map(str, found)))
+    os.rename("pids.new", "pids")
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("code", [KILLED, KILLED_WHILE_BUSY])
+def test_children_end_when_we_are_killed(tmp_path, code):
+    (tmp_path / "family.py").write_text(FAMILY)
+    ours = subprocess.Popen(python(code), cwd=tmp_path)
+    try:
+        pids = family(tmp_path)
+        assert len(pids) == 2
+        assert not any(gone([pid]) for pid in pids)
+    finally:
+        ours.kill()
+        ours.wait()
+    wait_for(lambda: gone(pids), "the children to end")
+
+
 def test_events_come_as_they_were_said(tmp_path):
     said = talk("request = json.load(sys.stdin)\nsay({'event': 'x', **request}); say({'event': 'done'})", tmp_path)
     assert said == [{"event": "x", "q": 1}, {"event": "done"}]
@@ -154,7 +190,7 @@ def test_a_conversation_that_is_left_ends_the_child(tmp_path):
     wait_for(lambda: gone(pids), "the child to end")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_waits_for_what_must_not_stop_halfway(number):
     arrived = []
     before = signal.signal(number, lambda number, frame: arrived.append(number))

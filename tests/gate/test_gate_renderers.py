@@ -36,6 +36,7 @@ HOSTILE = (
     "‮txt.exe",
     "&lt;already&gt; &#60;",
     "../../etc/passwd\0",
+    "/etc/cron.d/owned",
     "\ud800 lone",
     "www.evil.example @everyone #1 ~~x~~ $y$ \\",
     "]]>--><![CDATA[",
@@ -201,6 +202,25 @@ def test_json_tells_what_the_decision_rests_on(every):
     assert noisy_bound == "Infinity" or noisy_bound > 0.1
 
 
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_every_renderer_says_why_nothing_was_compared(renderer):
+    refused = Decision("main", "HEAD", (), failures=("head cannot be measured: no luck",), said=("ImportError: gone",))
+    text = RENDERERS[renderer](refused).replace("&#58;", ":")
+    assert "head cannot be measured: no luck" in text
+    assert renderer == "terminal" or "ImportError: gone" in text  # the terminal has shown them above
+    assert "no regression" not in text
+    assert refused.exit_code == 2
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_a_build_said_acts_on_nobody(name):
+    refused = Decision(name, name, (), failures=(name,), said=(name,))
+    assert {"script", "img"}.isdisjoint(Elements(rendered(markdown(refused))).tags)
+    assert {"script", "img"}.isdisjoint(Elements(render_decision(refused)).tags)
+    assert len(list(ElementTree.fromstring(junit(refused)).iter("error"))) == 1
+    json.loads(encode(refused), parse_constant=pytest.fail)
+
+
 def test_the_terminal_says_why(every):
     text = decision_text(every)
     assert "broken: error: failed on head in 16 of 16 epochs: RuntimeError: <b>no</b>" in text
@@ -245,7 +265,14 @@ def test_all_outputs_at_once(every, tmp_path, monkeypatch, capsys):
 def test_outputs_that_cannot_be_written_are_refused_before_anything_is_measured(tmp_path, field):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError):
-        Outputs(**{field: tmp_path / ("file" if field == "report" else "file/below")})
+        Outputs(**{field: tmp_path / ("file" if field == "report" else "file/below")}).check()
+
+
+def test_one_output_that_cannot_be_written_keeps_no_other_from_it(every, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "none/summary.md"))
+    with pytest.raises(UsageError, match="GITHUB_STEP_SUMMARY"):
+        show(every, Outputs(tmp_path / "decision.json"))
+    assert json.loads((tmp_path / "decision.json").read_text())["exit_code"] == 1
 
 
 def test_a_long_table_is_cut_in_markdown_with_the_gravest_first():

@@ -103,6 +103,29 @@ def test_a_configuration_with_comments_is_read_as_asv_does(project, repository):
 
 
 @pytest.mark.parametrize(
+    ("written", "remote", "same"),
+    [
+        ("https://example.org/a/x.git", "https://example.org/a/x", True),
+        ("https://example.org/a/x", "git@example.org:a/x.git", True),
+        ("git@Example.org:a/x", "ssh://git@example.org:22/a/x.git/", True),
+        ("https://example.org/a/x", "https://example.org/b/x", False),
+        ("https://example.org/a/x", "https://example.net/a/x", False),
+        ("git@example.org:a/x", "https://example.org/a/xx", False),
+    ],
+)
+def test_a_configuration_that_names_this_repository_by_its_address_is_ours(project, repository, written, remote, same):
+    project.git("remote", "add", "other", "https://example.com/z")
+    project.git("remote", "add", "upstream", remote)
+    project.configure(repo=written)
+    project.commit()
+    if same:
+        assert read_configuration(repository, repository.resolve("HEAD"), "asv.conf.json").project == "small"
+    else:
+        with pytest.raises(UsageError, match=r"benchmarks another repository, .* which is no remote of this one"):
+            read_configuration(repository, repository.resolve("HEAD"), "asv.conf.json")
+
+
+@pytest.mark.parametrize(
     ("text", "error"),
     [
         ("[1]", "holds list where asv expects an object"),
@@ -110,6 +133,8 @@ def test_a_configuration_with_comments_is_read_as_asv_does(project, repository):
         ('{"repo": "https://example.org/x.git"}', "benchmarks another repository"),
         ('{"benchmark_dir": 3}', "benchmark_dir in asv.conf.json of HEAD .* is 3;"),
         ('{"install_timeout": "long"}', "install_timeout .* is 'long'"),
+        ('{"build_command": [null]}', r"build_command .* is \[None\]"),
+        ('{"install_command": ["true", 1]}', "install_command .* is .*1"),
         ('{"benchmark_dir": "elsewhere"}', "has no files in elsewhere/, so no benchmarks"),
     ],
 )

@@ -48,13 +48,30 @@ def test_an_expired_waiver_fails_and_says_so(waivers):
     late = accept(decision("regression", "no change", warnings=("dirty tree",)), waivers, date(2026, 11, 26))
     assert late.exit_code == 1
     assert late.results[0].warnings == ("its waiver expired on 2026-11-25: float64 moments",)
-    assert late.warnings[0] == "dirty tree"
-    assert "expired on 2026-11-25" in late.warnings[1]
+    assert late.warnings == ("dirty tree",)
+    (failure,) = late.failures
+    assert "expired on 2026-11-25: remove or renew it" in failure
+
+
+def test_an_expired_waiver_fails_where_its_regression_is_gone_too(waivers):
+    assert accept(decision("no change", "no change"), waivers, TODAY).exit_code == 0
+    late = accept(decision("no change", "no change"), waivers, date(2026, 11, 26))
+    assert (late.exit_code, len(late.failures)) == (2, 1)
+
+
+def test_a_waiver_that_matches_nothing_is_pointed_out():
+    found = accept(decision("no change"), [Waiver(r"suite\.time_z", "typo", date(2030, 1, 1))], TODAY)
+    assert found.exit_code == 0
+    assert found.warnings == (
+        r"waiver for suite\.time_z matches no benchmark that was compared; there is, for example, suite.time_x(1)",
+    )
 
 
 def test_a_later_waiver_of_the_same_benchmark_counts():
     both = [Waiver(".*", "old", date(2020, 1, 1)), Waiver(".*", "new", date(2030, 1, 1))]
-    assert accept(decision("regression"), both, TODAY).exit_code == 0
+    found = accept(decision("regression"), both, TODAY)
+    assert (found.exit_code, found.failures) == (0, ())
+    assert "expired on 2020-01-01" in found.warnings[0]
 
 
 def test_a_waiver_excuses_no_error():

@@ -29,6 +29,7 @@ def runner(project, tmp_path):
     def run(**inputs: str) -> subprocess.CompletedProcess[str]:
         defaults = {name: str(found["default"]).lower() for name, found in INPUTS.items() if "default" in found}
         given = {**defaults, **{name.replace("_", "-"): value for name, value in inputs.items()}}
+        given.setdefault("before", "")  # of GitHub's event, no input
         env = {name: given[name.lower().replace("_", "-")] for name in COMPARE["env"]}
         env |= {"PATH": f"{tool.parent}:{os.environ['PATH']}", "RUNNER_TEMP": str(tmp_path), "HOME": str(tmp_path)}
         env |= {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary"), "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))}
@@ -48,7 +49,11 @@ def test_a_pull_request_that_is_worse_fails_and_says_so(project, runner, tmp_pat
     assert "1 regression" in (tmp_path / "summary").read_text()
     assert {path.name for path in (tmp_path / "decision").iterdir()} == {"gate.json", "gate.markdown", "gate.junit"}
     project.commit("nothing")
-    assert runner(base="0" * 40).returncode == 0  # the first push of a branch: against its parent
+    assert runner(before="0" * 40).returncode == 0  # the first push of a branch: against its parent
+    assert runner(before=project.git("rev-parse", "v1")).returncode == 1
+    mistyped = runner(base="v11", before="HEAD~1")
+    assert mistyped.returncode == 2
+    assert "unknown commit 'v11'; did you mean 'v1'?" in mistyped.stderr
     since = runner(base="HEAD~1", also_since="v1")
     assert since.returncode == 1
     (project.folder / "waivers.toml").write_text(

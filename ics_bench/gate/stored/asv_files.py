@@ -14,6 +14,7 @@ from ics_bench.gate.series import Benchmark, Observation
 from ics_bench.gate.stored.directions import Directions
 from ics_bench.gate.stored.json_file import broken, read_json
 from ics_bench.gate.stored.result import Entry, Stored
+from ics_bench.gate.suite import UNITS
 
 SOURCE = "asv"
 VERSION = 2
@@ -86,8 +87,8 @@ def _entries(name: str, row: Mapping[str, Any], units: Mapping[str, str], direct
             continue  # skipped
         if directions.is_exact(full):
             kind = "exact"
-        unit = units.get(name, unit).replace("seconds", "s")
-        benchmark = Benchmark(full, kind, unit, directions.of(full), str(row.get("version") or ""))
+        unit = units.get(name, unit)
+        benchmark = Benchmark(full, kind, UNITS.get(unit, unit), directions.of(full), str(row.get("version") or ""))
         if value is None:
             yield Entry(benchmark, Observation(math.nan, error="asv stored no value: it failed"))
         else:

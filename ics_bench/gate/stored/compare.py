@@ -39,9 +39,9 @@ def compare(base: Stored, head: Stored, rule: Rule | None = None) -> Decision:
     rule = rule or Rule()
     comparable, results = match([e.benchmark for e in base.entries], [e.benchmark for e in head.entries])
     if not comparable and not any(result.verdict == "incomparable" for result in results):
+        remedy = "name two results of one suite" if base.source == head.source else OF_ONE_TOOL
         raise UsageError(
-            f"{base.label!r} of {base.source} and {head.label!r} of {head.source} have no benchmark in common; "
-            "name two results of one suite"
+            f"{base.label!r} of {base.source} and {head.label!r} of {head.source} have no benchmark in common; {remedy}"
         )
     before, after = ({entry.benchmark.name: entry for entry in side.entries} for side in (base, head))
     different = differences(base, head)
@@ -62,6 +62,11 @@ def compare(base: Stored, head: Stored, rule: Rule | None = None) -> Decision:
         results += _conclude(comparable, findings, rule)
     return Decision(base.name, head.name, by_gravity(results), rule, tuple(warnings))
 
+
+OF_ONE_TOOL = (
+    "name two results of one tool: each names and stores benchmarks its own way, and where a run keeps a metric's "
+    "values seed by seed, asv keeps one number, turned so that lower is better"
+)
 
 SHOWN = 4
 """Differences of two machines that are named."""
