@@ -26,7 +26,7 @@ class Guards:
     """Hands out tensors between guard bytes, and tells which guards were written over.
 
     While it is entered, so are tensors that anyone allocates through torch, from Python: outputs and scratch. What an
-    operator of torch allocates inside, it does not see; `torch.compile` falls back to the operators meanwhile.
+    operator of torch, or code that `torch.compile` has made, allocates inside, it does not see.
 
     Parameters
     ----------
@@ -83,6 +83,11 @@ class _Allocating(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, guards: Guards) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.guards = guards
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """Let `torch.compile` compile as it does without this mode."""
+        return True
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
