@@ -105,6 +105,21 @@ def gamma(chain: int) -> float:
     return product / (1.0 - product)
 
 
+def require_bounded(problem: Problem, chains: Chains) -> None:
+    """Refuse chains that leave the problem without a bound, whatever its inputs: no array is needed to know.
+
+    Raises
+    ------
+    UnboundedError
+        If they are too long.
+    """
+    moments = chains.moments + problem.zero_centered
+    gamma(moments)
+    if problem.direction == "backward":
+        gamma(2 * moments + chains.sums)
+        gamma(moments + chains.parameters)
+
+
 def _amplification(problem: Problem, taken: Statistics) -> Array:
     """ρ: how much more than the mean's relative error 1/σ may be off."""
     exact = problem.norm == "rms" or (problem.norm == "batch" and not problem.training)
@@ -136,17 +151,22 @@ def error_bounds(problem: Problem, inputs: Inputs, chains: Chains) -> dict[str, 
     Raises
     ------
     UnboundedError
-        If the mean is so much larger than the deviation that no float32 kernel with such chains is bounded.
+        If the mean is so much larger than the deviation that no float32 kernel with such chains is bounded, or
+        the chains are too long for any inputs. The oracle is not asked before that is known.
     """
-    exact = evaluate(problem, inputs)
-    whole, (problem, inputs) = problem, without_residual(problem, inputs)
+    require_bounded(problem, chains)
+    whole, given = problem, inputs
+    problem, inputs = without_residual(problem, inputs)
     seen = view(problem)
     taken = statistics(problem, inputs)
     if problem.zero_centered:
         chains = replace(chains, moments=chains.moments + 1)
     rho = _amplification(problem, taken)
     if rho.size and gamma(chains.moments) * rho.max() > 0.5:
-        raise UnboundedError("the mean exceeds the deviation by too much for float32 to bound the error")
+        raise UnboundedError(
+            f"a chain of {chains.moments} float32 additions has no error bound where the mean exceeds the deviation so"
+        )
+    exact = evaluate(whole, given)
     scale = _normalized_scale(problem, taken, inputs.x.reshape(seen.shape), rho)
     if problem.direction == "forward":
         arithmetic = _forward(problem, inputs, taken, scale, chains, seen)

@@ -70,7 +70,7 @@ def draw(problem: Problem, kind: Kind, seed: int, device: str = "cpu") -> Tensor
     )
     if problem.residual:  # drawn last: the others are what they are without one
         residual = constant() if kind == "constant" else normal(*problem.shape)
-        tensors.residual = (SMALL * residual if kind == "small" else residual).to(dtype)
+        tensors.residual = (SMALL * residual if kind == "small" else residual).to(dtype).contiguous()
         tensors.ds = normal(*problem.shape).to(dtype)
     return tensors
 

@@ -42,6 +42,15 @@ class Chains:
     parameters: int
     rounds_first: bool = False
 
+    def at_most(self, other: Chains) -> Chains:
+        """Cut each chain to the other's length: no declaration, however long, buys more than `any_order` allows."""
+        return replace(
+            self,
+            moments=min(self.moments, other.moments),
+            sums=min(self.sums, other.sums),
+            parameters=min(self.parameters, other.parameters),
+        )
+
 
 @dataclass(slots=True)
 class Tensors:
@@ -106,6 +115,10 @@ def any_order(problem: Problem) -> Chains:
     return Chains(3 * per_set, per_set, problem.elements // problem.num_features, problem.residual)
 
 
+PROMISES = ("any_address", "no_samples")
+"""That tensors may begin at any multiple of their elements' size; that there may be no samples in them."""
+
+
 class Provider(ABC):
     """Kernels from one source.
 
@@ -123,6 +136,8 @@ class Provider(ABC):
     capturable : bool
         Whether a kernel may be captured in a CUDA graph: it allocates, if at all, from torch's memory alone,
         and waits for nothing. Otherwise each launch is timed by events, launch overhead included.
+    promises : frozenset of str
+        Of `PROMISES`, what it is to be held to: the check sees to these, too.
     """
 
     summary: ClassVar[str]
@@ -133,6 +148,7 @@ class Provider(ABC):
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
     options: ClassVar[frozenset[str]] = frozenset()
     capturable: ClassVar[bool] = True
+    promises: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def trains(self) -> bool:

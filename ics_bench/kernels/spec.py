@@ -52,7 +52,7 @@ class Problem:
     training : bool
         Whether batch norm takes its statistics from the batch. The other norms know no difference.
     groups : int
-        Groups of group norm.
+        Groups of group norm, 1 at least.
     eps, momentum : float
     layout : {"contiguous", "channels_last"}
         Order of x, dy and their like in memory: as in ``shape``, or with the channels last (``NHWC``).
@@ -82,6 +82,8 @@ class Problem:
             raise ValueError(f"shape {self.shape}: a norm takes (N, features) at least")
         if self.norm in ROW_NORMS and len(self.shape) != 2:
             raise ValueError(f"shape {self.shape}: {self.norm} norm takes rows (M, N)")
+        if self.groups < 1:
+            raise ValueError(f"{self.groups} groups: take 1 or more, that divide the {self.num_features} features")
         if self.norm == "group" and self.num_features % self.groups:
             raise ValueError(f"{self.groups} groups do not divide {self.num_features} features")
         if self.layout != "contiguous" and len(self.shape) not in CHANNELS_LAST_RANKS:

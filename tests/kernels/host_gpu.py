@@ -17,7 +17,7 @@ from ics_bench.kernels.cuda.geometry import Device, Launch, Plan
 from ics_bench.kernels.cuda.operation import Buffers, Engine, prepare
 from ics_bench.kernels.cuda.plan import plan
 from ics_bench.kernels.cuda.source import FAMILIES, FOLDER, HEADER, instantiations
-from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors
+from ics_bench.kernels.provider import PROMISES, Chains, Kernel, Provider, Tensors
 from ics_bench.kernels.spec import OPTIONS, Problem
 
 SHIM = Path(__file__).parent / "host" / "shim.h"
@@ -163,6 +163,7 @@ class HostKernels(Provider):
 
     summary = "CUDA sources on the host"
     options = frozenset(OPTIONS)
+    promises = frozenset(PROMISES)
 
     def __init__(self, gpu: HostGpu) -> None:
         self.gpu = gpu

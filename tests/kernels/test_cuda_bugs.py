@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from host_gpu import COMPILER, SMALL_GPU, HostGpu, HostKernels
 
 from ics_bench.kernels.check import check, run_once
-from ics_bench.kernels.cuda import rows
-from ics_bench.kernels.cuda.operation import prepare
+from ics_bench.kernels.cuda import groups, rows
+from ics_bench.kernels.cuda.geometry import Device
+from ics_bench.kernels.cuda.operation import bind, prepare
+from ics_bench.kernels.cuda.plan import plan
 from ics_bench.kernels.cuda.source import FAMILIES as ALL_FAMILIES
 from ics_bench.kernels.cuda.source import FOLDER, HEADER
 from ics_bench.kernels.inputs import draw
@@ -20,7 +23,12 @@ from ics_bench.kernels.spec import Problem
 pytestmark = pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"building the kernels needs {COMPILER}")
 
 WITHOUT_CLUSTERS = replace(SMALL_GPU, clusters=False)
-FAMILIES = {"layer": ("row_norm", "partials"), "rms": ("row_norm", "partials"), "batch": ("channel_norm",)}
+FAMILIES = {
+    "layer": ("row_norm", "partials"),
+    "rms": ("row_norm", "partials"),
+    "batch": ("channel_norm",),
+    "group": ("group_norm", "channel_norm", "partials"),
+}
 
 
 def _plant(old: str, new: str) -> Callable[[str], str]:
@@ -29,8 +37,8 @@ def _plant(old: str, new: str) -> Callable[[str], str]:
     return lambda text: text.replace(old, new)
 
 
-def _gpu(libraries: Path, norm: str, bug: tuple[str, str] | None = None) -> HostGpu:
-    gpu = HostGpu(libraries, WITHOUT_CLUSTERS, FAMILIES[norm])
+def _gpu(libraries: Path, norm: str, bug: tuple[str, str] | None = None, device: Device = WITHOUT_CLUSTERS) -> HostGpu:
+    gpu = HostGpu(libraries, device, FAMILIES[norm])
     if bug is not None:
         gpu.mutate = _plant(*bug)
     return gpu
@@ -40,6 +48,7 @@ MASKED_ROWS = ("if (!stretch.holds(stretch.vector(number, k))) continue;", ";")
 MASKED_CHUNKS = ("if (k >= valid) continue;\n#pragma unroll\n        for (int i = 0; i < V; ++i) {\n            "
                  "const float deviation", "for (int i = 0; i < V; ++i) {\n const float deviation")  # fmt: skip
 LAST_PARTIAL = ("part < parts;", "part + 1 < parts;")
+LAST_WARP = ("warp < warps; ++warp) sum +=", "warp + 1 < warps; ++warp) sum +=")
 ROW_EPS = ("taken.m2[0] / columns + eps", "taken.m2[0] / columns")
 CHANNEL_EPS = ("taken.m2[0] / taken.count + eps", "taken.m2[0] / taken.count")
 
@@ -90,6 +99,8 @@ BUGS = {
     "the last block's share of dweight dropped": (LAST_PARTIAL, "rms", "backward", (50, 64), "normal", "dweight"),
     "rstd of a row without eps": (ROW_EPS, "rms", "forward", (3, 64), "small", "y"),
     "rstd of a channel without eps": (CHANNEL_EPS, "batch", "forward", (33, 12), "small", "y"),
+    "rstd of a group without eps": (CHANNEL_EPS, "group", "forward", (3, 8, 4, 8), "small", "y"),
+    "a group's planes' sums without the last warp's": (LAST_WARP, "group", "backward", (3, 8, 16, 32), "normal", "dx"),
 }
 
 
@@ -103,6 +114,56 @@ def test_a_bug_in_a_kernel_exceeds_the_bound(
     found = run_once(HostKernels(broken), problem, kind, 4, "cpu")[output]
     assert 1.0 < found < math.inf  # a wrong number, which only a bound can tell from a right one
     assert not check(HostKernels(broken), problem, seed=4, device="cpu").correct  # nor need one know where to look
+
+
+CLUSTER_BUGS = {
+    "half of the blocks left out of a cluster's moments": (
+        "merge_lanes(own, C);", "merge_lanes(own, C / 2);", "forward",
+    ),
+    "a block's own moments taken for every other's": (
+        "{cluster_read(slots + 1, rank)}", "{cluster_read(slots + 1, rank / 2)}", "forward",
+    ),
+    "the last block left out of a cluster's sums": ("q < C; ++q", "q + 1 < C || q == 0; ++q", "backward"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "direction"), CLUSTER_BUGS.values(), ids=CLUSTER_BUGS)
+def test_a_bug_in_a_reduction_over_a_cluster_exceeds_the_bound(
+    libraries: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, direction: str
+) -> None:
+    monkeypatch.setattr(groups, "GOOD_SHARE", 2048)  # so that a small group is a cluster's
+    problem = Problem("group", direction, (2, 4, 32, 32), groups=2)
+    sound, broken = (_gpu(libraries, "group", bug, SMALL_GPU) for bug in (None, (old, new)))
+    assert max(run_once(HostKernels(sound), problem, "offset", 4, "cpu").values()) <= 1.0
+    (cluster,) = {name for name in sound.launched if name.startswith(f"group_{direction}")}
+    assert not cluster.endswith(", 1>")
+    found = run_once(HostKernels(broken), problem, "offset", 4, "cpu")["y" if direction == "forward" else "dx"]
+    assert 1.0 < found < math.inf
+
+
+@pytest.mark.parametrize(("norm", "shape"), [("layer", (3, 640)), ("group", (2, 4, 32, 32))])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_a_block_that_ends_while_others_read_its_memory_is_an_error(
+    libraries: Path, monkeypatch: pytest.MonkeyPatch, norm: str, shape: tuple[int, ...], direction: str
+) -> None:
+    monkeypatch.setattr(groups, "GOOD_SHARE", 2048)
+    monkeypatch.setattr(rows, "MOST_THREADS", 32)
+    problem = Problem(norm, direction, shape, groups=2)
+    gpu = _gpu(libraries, norm, ("if constexpr (C > 1) cluster_barrier();", ";"), SMALL_GPU)
+    with pytest.raises(RuntimeError, match="of a block that has ended"):
+        prepare(problem, draw(problem, "normal", 0), gpu)()
+
+
+def test_parameters_at_an_odd_address_read_in_wide_loads_are_an_error(libraries: Path) -> None:
+    gpu, problem = _gpu(libraries, "layer"), Problem("layer", "forward", (3, 64), "bfloat16")
+    tensors = draw(problem, "normal", 0)
+    for name in ("weight", "bias"):
+        odd = torch.empty(65)[1:].copy_(getattr(tensors, name))
+        operation = bind(problem, {"x": tensors.x, "weight": tensors.weight, "bias": tensors.bias, name: odd}, gpu)
+        operation()
+        operation = replace(operation, plan=plan(problem, gpu.device, aligned=True))
+        with pytest.raises(RuntimeError, match="load is not aligned"):
+            operation()
 
 
 BARRIER = ("if (lane == 0) slots[s * MAX_WARPS + thread / LANES] = values[s];\n        __syncthreads();",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ics_bench.core import UsageError
+from ics_bench.kernels.cuda import source as sources
 from ics_bench.kernels.cuda.geometry import CTYPES
 from ics_bench.kernels.cuda.resources import (
     ARCHITECTURES,
@@ -45,6 +46,23 @@ def test_the_kept_report_is_of_these_sources_and_holds_every_kernel_without_a_sp
     every = [name for family in FAMILIES for name in instantiations(family, architecture in WITH_CLUSTERS)]
     assert sorted(found) == sorted(every)
     _require_no_spills(found)
+
+
+def test_whatever_the_compiler_is_told_makes_another_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {digest()}
+    for name in ("OPTIONS", "CUPY_OPTIONS"):
+        with monkeypatch.context() as changed:
+            changed.setattr(sources, name, (*getattr(sources, name), "-use_fast_math"))
+            found.add(digest())
+    with monkeypatch.context() as moved:
+        moved.setattr(sources, "OPTIONS", sources.OPTIONS + sources.CUPY_OPTIONS)
+        moved.setattr(sources, "CUPY_OPTIONS", ())
+        found.add(digest())
+    assert len(found) == 4
+
+
+def test_a_workflow_compiles_every_number_type() -> None:
+    assert '"-m full tests/kernels"' in (ROOT / ".github/workflows/deep.yml").read_text()
 
 
 def test_the_documented_registers_are_those_of_the_report() -> None:

@@ -242,6 +242,22 @@ def test_running_statistics_follow_training_and_serve_evaluation(on_host: HostGp
 
 
 @needs_host
+def test_autograd_is_told_that_running_statistics_were_written(on_host: HostGpu) -> None:
+    x, mean, var = _normal(6, 8), torch.zeros(8), torch.ones(8)
+    scale = torch.ones(8, requires_grad=True)
+    kept = (scale * mean).sum() + (scale / var).sum()
+    batch_norm(x, mean, var)
+    assert (mean._version, var._version) == (0, 0)
+    batch_norm(x, mean, var, training=True)
+    assert mean._version > 0
+    assert var._version > 0
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        kept.backward()
+    with torch.inference_mode():  # whose tensors have no version
+        batch_norm(_normal(6, 8), torch.zeros(8), torch.ones(8), training=True)
+
+
+@needs_host
 def test_parameters_in_half_precision_get_gradients_in_half_precision(on_host: HostGpu) -> None:
     x, weight, bias = _normal(4, 24), *(_normal(24, seed=seed, dtype=torch.bfloat16) for seed in (1, 2))
     _agree(layer_norm, lambda x, w, b: functional.layer_norm(x, [24], w.float(), b.float()), x, weight, bias)
@@ -271,6 +287,8 @@ def test_gradients_of_gradients_are_refused(on_host: HostGpu) -> None:
         (lambda: add_rms_norm(_normal(3, 8), _normal(8)), r"x is \(3, 8\) and its residual \(8,\): expand"),
         (lambda: add_rms_norm(_normal(3, 8), _normal(3, 8).bfloat16()), "'residual' is .* of torch.bfloat16"),
         (lambda: group_norm(_normal(3, 8, 4), 3), "3 groups do not divide 8"),
+        (lambda: group_norm(_normal(3, 8, 4), 0), "0 groups: take 1 or more, that divide the 8 features"),
+        (lambda: group_norm(_normal(3, 8, 4), -2), "-2 groups: take 1 or more"),
         (lambda: batch_norm(_normal(1, 8), torch.zeros(8), torch.ones(8), training=True), "more than one value"),
         (lambda: batch_norm(_normal(3, 8), torch.zeros(8), torch.ones(8, dtype=torch.float64)), "torch.float32"),
         (lambda: batch_norm(_normal(3, 8), None, None, training=True), "needs 'running_mean'"),

@@ -190,8 +190,11 @@ class Shifted(HostKernels):
         return super().prepare(problem, replace(tensors, **{self.name: shifted}))
 
 
-@pytest.mark.parametrize(("direction", "name"), [("forward", "residual"), ("backward", "ds")])
-def test_an_odd_address_of_what_a_residual_adds_is_enough(gpu: HostGpu, direction: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("direction", "name"),
+    [("forward", "residual"), ("backward", "ds"), ("forward", "weight"), ("forward", "bias"), ("backward", "weight")],
+)
+def test_an_odd_address_of_one_input_is_enough(gpu: HostGpu, direction: str, name: str) -> None:
     problem = Problem("layer", direction, (3, 64), "bfloat16", residual=True)
     assert max(run_once(Shifted(gpu, name), problem, "normal", 3, "cpu").values()) <= 1.0
     launched = {kernel for kernel in gpu.launched if kernel.startswith(f"row_{direction}")}

@@ -1,6 +1,7 @@
 """Launch geometry in plain Python: what runs where, what it reads, and what it declines."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,16 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ics_bench.core import UsageError
-from ics_bench.kernels.cuda.channels import MOST_GRID, THREADS, sets_of
+from ics_bench.kernels.cuda.channels import GATHERING_THREADS, MOST_GRID, THREADS, sets_of
 from ics_bench.kernels.cuda.geometry import (
     CLUSTER_BYTES,
     CTYPES,
     LANES,
+    MOST_ELEMENTS,
     TEAM_BYTES,
     Device,
+    Plan,
     held_vectors,
     vector_width,
 )
+from ics_bench.kernels.cuda.groups import MOST_THREADS as GROUP_THREADS
 from ics_bench.kernels.cuda.groups import geometry as group_geometry
 from ics_bench.kernels.cuda.plan import plan
 from ics_bench.kernels.cuda.rows import MOST_THREADS, geometry
@@ -32,15 +36,28 @@ SIZES = st.integers(1, 300_000)
 DTYPES = st.sampled_from(list(CTYPES))
 
 
+def _near(power: int) -> st.SearchStrategy[int]:
+    """Sizes about a power of two, and its own half and double."""
+    return st.builds(
+        lambda shift, off: max(1, 2 ** (power + shift) + off), st.integers(-1, 1), st.integers(-70_000, 70_000)
+    )
+
+
+LIMITS = st.one_of(SIZES, _near(16), _near(21), _near(29), _near(31))
+"""Sizes, and sizes about those where 32-bit counters and grids end."""
+
+
 @st.composite
-def problems(draw: st.DrawFn) -> Problem:
+def problems(draw: st.DrawFn, huge: bool = False) -> Problem:
     norm = draw(st.sampled_from(KERNEL_NORMS))
     direction, dtype = draw(st.sampled_from(["forward", "backward"])), draw(DTYPES)
     if norm in ROW_NORMS:
         options = {option: draw(st.booleans()) for option in OPTIONS}
-        return Problem(norm, direction, (draw(SIZES), draw(SIZES)), dtype, **options)
-    groups, members = draw(st.integers(1, 40)), draw(st.integers(1, 100))
-    shape = (draw(st.integers(2, 300)), groups * members, draw(st.integers(1, 128)), draw(st.integers(1, 128)))
+        size = LIMITS if huge else SIZES
+        return Problem(norm, direction, (draw(size), draw(size)), dtype, **options)
+    groups, members = draw(LIMITS if huge else st.integers(1, 40)), draw(st.integers(1, 100))
+    batch, side = draw(LIMITS if huge else st.integers(2, 300)), draw(LIMITS if huge else st.integers(1, 128))
+    shape = (batch, groups * members, draw(st.integers(1, 128)), side)
     layout, training = draw(st.sampled_from(["contiguous", "channels_last"])), draw(st.booleans())
     return Problem(norm, direction, shape, dtype, training, groups, layout=layout)
 
@@ -62,6 +79,54 @@ def test_every_plan_is_one_that_a_gpu_can_launch(problem: Problem, device: Devic
         assert launch.shared_bytes <= device.shared_bytes
     chains = (made.chains.moments, made.chains.sums, made.chains.parameters)
     assert all(0 <= chain < 2**20 for chain in chains)
+
+
+def _plan_or_reason(problem: Problem, device: Device, aligned: bool) -> Plan | str:
+    try:
+        return plan(problem, device, aligned)
+    except UsageError as error:
+        return str(error)
+
+
+@given(problems(huge=True), st.sampled_from([H100, A100]), st.booleans())
+def test_what_comes_near_a_limit_is_planned_within_it_or_declined(
+    problem: Problem, device: Device, aligned: bool
+) -> None:
+    made = _plan_or_reason(problem, device, aligned)
+    if isinstance(made, str):
+        assert re.search(r"split the (batch|features)|more than one value", made)
+        return
+    for launch in made.launches:
+        assert 0 < launch.grid[0] < 2**31
+        assert all(0 < size <= 65535 for size in launch.grid[1:])
+        if launch.kernel in ("sum_partials", "channel_evaluation"):
+            assert launch.grid[0] * launch.block[0] < 2**31
+        if launch.kernel.endswith("Columns>"):
+            width = int(launch.kernel.split(", ")[1])
+            assert launch.grid[2] * launch.grid[0] * launch.block[0] * width < 2**31
+        counts = [number for number in launch.arguments if isinstance(number, np.int32)]
+        assert all(0 <= number <= MOST_ELEMENTS for number in counts)
+    if "coefficients" in made.scratch:
+        assert made.scratch["coefficients"] < 2**31
+
+
+@given(problems(), st.sampled_from([H100, A100]), st.booleans())
+def test_a_backward_pass_declares_the_statistics_of_the_forward_pass(
+    problem: Problem, device: Device, aligned: bool
+) -> None:
+    if problem.norm != "batch" or problem.training:
+        forward, backward = (
+            plan(replace(problem, direction=way), device, aligned).chains.moments for way in ("forward", "backward")
+        )
+        assert forward == backward
+
+
+def test_a_group_that_fits_a_cluster_forward_alone_declares_the_chain_of_the_cluster() -> None:
+    problem = Problem("group", "backward", (2, 320, 128, 128), "bfloat16", groups=8)
+    forward, backward = (plan(replace(problem, direction=way), H100, True) for way in ("forward", "backward"))
+    assert forward.launches[0].kernel.startswith("group_forward")
+    assert backward.launches[0].kernel.startswith("channel_sums")
+    assert backward.chains.moments == forward.chains.moments
 
 
 @given(problems(), st.booleans())
@@ -164,8 +229,15 @@ def test_loads_are_wide_where_they_can_be(dtype: str, length: int, aligned: bool
 @pytest.mark.parametrize(
     ("problem", "said"),
     [
-        (Problem("layer", "forward", (2, 2**31)), "2147483648 elements"),
+        (Problem("layer", "forward", (2, 2**31)), "2147483648 features"),
+        (Problem("layer", "forward", (2, MOST_ELEMENTS + 1)), "2147418113 features; .* count to 2147418112"),
         (Problem("batch", "forward", (2**20, 1, 64, 64)), "split the batch"),
+        (Problem("batch", "forward", (MOST_ELEMENTS + 1, 1)), "2147418113 elements; .* count to 2147418112"),
+        (Problem("instance", "forward", (2**22, 2**10, 1)), "needs 4294967296 blocks; a CUDA grid has 2147483647"),
+        (Problem("group", "backward", (2**21, 2**11), groups=1024), "needs 2147483648 blocks"),
+        (Problem("instance", "forward", (2**15, 2**15, 1, 1), layout="channels_last"), "has 4294967296 coefficients"),
+        (Problem("batch", "backward", (64, 2**29, 3)), "has 6442450944 coefficients"),
+        (Problem("layer", "backward", (0, 2**32)), "4294967296 features"),
         (Problem("batch", "forward", (1, 8)), "more than one value a channel"),
         (Problem("batch", "forward", (0, 8)), "more than one value a channel"),
         (Problem("group", "forward", (MOST_GRID + 1, 8, 2, 2), groups=2, layout="channels_last"), "65536 samples"),
@@ -201,6 +273,13 @@ def test_a_translation_unit_is_whole_and_carries_the_constants_that_plans_rely_o
     assert CLUSTER_BYTES == 4 * 8
     assert f"constexpr int ROW_THREADS = {MOST_THREADS};" in source("row_norm")
     assert f"constexpr int CHANNEL_THREADS = {THREADS};" in source("channel_norm")
+    assert f"constexpr int GATHERING_THREADS = {GATHERING_THREADS};" in source("channel_norm")
+    assert source("channel_norm").count("\nKERNEL(GATHERING_THREADS, 1)\n") == 3
+    assert f"constexpr int GROUP_THREADS = {GROUP_THREADS};" in source("group_norm")
+    for family, threads in (("row_norm", "ROW"), ("channel_norm", "(CHANNEL|GATHERING)"), ("group_norm", "GROUP")):
+        bounds = re.findall(r"^KERNEL\((.*), \d\)", (FOLDER / f"{family}.cu").read_text(), re.MULTILINE)
+        assert bounds
+        assert all(re.fullmatch(f"{threads}_THREADS", bound) for bound in bounds)
 
 
 def test_batch_norm_does_not_depend_on_what_group_norms_have() -> None:

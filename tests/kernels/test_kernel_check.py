@@ -1,6 +1,7 @@
 """Planted bugs are seen, correct kernels pass, and the verdict says where it looked."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,9 +11,10 @@ import torch
 
 from ics_bench.core import UsageError
 from ics_bench.kernels import PROVIDERS
-from ics_bench.kernels.check import MAX_ELEMENTS, check, excess, run_once, shrink
-from ics_bench.kernels.inputs import exact_inputs
-from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, load_provider
+from ics_bench.kernels import check as checking
+from ics_bench.kernels.check import MAX_ELEMENTS, MOST_WHOLE, check, edges, excess, representative, run_once, shrink
+from ics_bench.kernels.inputs import draw, exact_inputs
+from ics_bench.kernels.provider import PROMISES, Chains, Kernel, Provider, Tensors, any_order, load_provider
 from ics_bench.kernels.reference import Inputs, evaluate
 from ics_bench.kernels.shapes import variants
 from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, OPTIONS, ROW_NORMS, TENSOR_OUTPUTS, Problem
@@ -275,6 +277,100 @@ def test_a_kernel_that_destroys_its_input_fails() -> None:
     assert not check(Overwrites(), _problem("layer", "forward"), seed=0, device="cpu").correct
 
 
+class Allocating(Rounded):
+    """Writes into memory that it allocates, as libraries do."""
+
+    promises = frozenset(PROMISES)
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        kernel = super().prepare(problem, tensors)
+        first = torch.empty_like(tensors.x)
+
+        def call() -> tuple[torch.Tensor, ...]:
+            results = kernel()
+            first.copy_(results[0])
+            self.finish(tensors, first)
+            return (first, *results[1:])
+
+        return call
+
+    def finish(self, tensors: Tensors, first: torch.Tensor) -> None:
+        pass
+
+
+def _beyond(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the element behind a tensor's last, if its memory has one."""
+    behind = tensor.storage_offset() + tensor.numel()
+    held = tensor.untyped_storage().nbytes() // tensor.element_size()
+    return tensor.as_strided((min(1, held - behind),), (1,), behind)
+
+
+class BeyondItsOutput(Allocating):
+    def finish(self, tensors: Tensors, first: torch.Tensor) -> None:
+        _beyond(first).fill_(0.0)
+
+
+class BeyondItsInput(Allocating):
+    def finish(self, tensors: Tensors, first: torch.Tensor) -> None:
+        _beyond(tensors.dy).fill_(0.0)
+
+
+class Needy(Allocating):
+    """Wrong at addresses that wide loads cannot read."""
+
+    def finish(self, tensors: Tensors, first: torch.Tensor) -> None:
+        if any(tensor.data_ptr() % 16 for tensor in (tensors.x, first)):
+            first.add_(1.0)
+
+
+class Wide(Rounded):
+    """Returns every output in float32."""
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        kernel = super().prepare(problem, tensors)
+        return lambda: tuple(output.float() for output in kernel())
+
+
+class NeverEmpty(Allocating):
+    """Leaves the gradients of the parameters alone where there are no samples."""
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        kernel = super().prepare(problem, tensors)
+        if problem.elements:
+            return kernel
+        return lambda: tuple(output.fill_(math.nan) for output in kernel())
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("norm", KERNEL_NORMS)
+def test_a_kernel_that_stays_in_its_memory_wherever_that_is_passes(norm: str, direction: str) -> None:
+    problem = _problem(norm, direction)
+    verdict = check(Allocating(), problem, seed=1, device="cpu")
+    assert verdict.correct, verdict.worst
+    some = list(edges(Allocating(), problem))
+    assert {shift for _, shift in some} == {0, 1}
+    assert (0 in {candidate.shape[0] for candidate, _ in some}) == (norm != "batch")
+    assert {shift for _, shift in edges(Rounded(), problem)} == {0}
+
+
+@pytest.mark.parametrize(
+    ("provider", "dtype", "worst"),
+    [
+        (BeyondItsOutput(), "float32", "memory beyond dx"),
+        (BeyondItsInput(), "bfloat16", "memory beyond dy"),
+        (Needy(), "bfloat16", "dx at .* at an odd address"),
+        (Wide(), "bfloat16", "torch.float32 for the bfloat16 of dx"),
+        (NeverEmpty(), "float32", "dweight at 0x64"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Provider) else str(value),
+)
+def test_a_kernel_that_leaves_its_memory_or_type_is_wrong(provider: Provider, dtype: str, worst: str) -> None:
+    problem = _problem("layer", "backward", dtype)
+    verdict = check(provider, problem, seed=1, device="cpu")
+    assert not verdict.correct
+    assert re.match(worst, verdict.worst), verdict.worst
+
+
 def test_excess_counts_nan_and_shape_as_infinitely_wrong() -> None:
     one = np.ones(3)
     assert excess(one, one, np.zeros(3)) == 0.0
@@ -291,6 +387,108 @@ def test_a_problem_too_large_for_the_oracle_is_checked_on_its_first_samples() ->
     assert shrink(small) == small
     assert shrink(large).shape == (MAX_ELEMENTS // 128, 128)
     assert shrink(Problem("layer", "forward", (3, MAX_ELEMENTS))).shape[0] == 2
+
+
+def test_a_sample_too_large_for_the_oracle_is_checked_on_its_first_groups() -> None:
+    volumes = Problem("instance", "backward", (2, 32, 128, 128, 128))
+    assert shrink(volumes).shape == (1, 2, 128, 128, 128)
+    maps = Problem("group", "forward", (4, 320, 256, 256), groups=32)
+    assert shrink(maps) == replace(maps, shape=(1, 60, 256, 256), groups=6)
+    assert shrink(replace(maps, groups=1)).shape == (1, 320, 256, 256)  # no group is cut in two
+    assert shrink(replace(maps, shape=(4, 32, 256, 256))).shape == (2, 32, 256, 256)
+    assert shrink(Problem("batch", "forward", (4, 320, 256, 256))).shape == (2, 320, 256, 256)
+
+
+class Large(Rounded):
+    """Takes many samples only, and is wrong."""
+
+    def why_not(self, problem: Problem, device: str) -> str | None:
+        few = problem.shape[0] < 64
+        return super().why_not(problem, device) or ("it takes 64 samples or more" if few else None)
+
+
+def _off(problem: Problem, results: Results, inputs: Results) -> None:
+    results["y"] += 1.0
+
+
+def test_a_provider_that_declines_the_first_samples_is_checked_on_the_whole() -> None:
+    problem = Problem("layer", "forward", (64, 96))
+    assert shrink(problem, 960).shape[0] == 10
+    right, wrong = (check(Large(plant), problem, seed=0, device="cpu", most=960) for plant in (None, _off))
+    assert right.correct
+    assert right.shrunk_to is None
+    assert right.error_over_bound > 0
+    assert not wrong.correct
+    assert wrong.worst == "y at 64x96, normal input"
+
+
+@pytest.mark.parametrize("times", [1, 2 * MOST_WHOLE])
+def test_what_can_be_checked_neither_whole_nor_in_part_is_not_correct_and_says_why(times: int) -> None:
+    problem = Problem("layer", "forward", (times * 32, 96))
+    verdict = check(Large(), problem, seed=0, device="cpu", most=32 * 96)
+    assert math.isnan(verdict.error_over_bound)
+    assert not verdict.correct
+    (warning,) = verdict.warnings()
+    assert warning.startswith("could not be checked, so not timed: the provider declines")
+    assert "it takes 64 samples or more" in warning
+    assert ("and the oracle the whole" in warning) == (times > 1)
+
+
+class Unordered(Rounded):
+    """Adds in an order that is not known."""
+
+    def chains(self, problem: Problem, device: str) -> Chains:
+        return any_order(problem)
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        assert problem.elements < 2**20
+        return super().prepare(problem, tensors)
+
+
+def test_a_problem_without_a_bound_is_an_outcome_of_its_own_and_costs_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = Problem("instance", "backward", (2, 32, 128, 128, 128))
+
+    def small(problem: Problem, *rest: object) -> Tensors:
+        assert problem.elements < 2**20
+        return draw(problem, *rest)
+
+    monkeypatch.setattr(checking, "draw", small)
+    verdict = check(Unordered(), problem, seed=0, device="cpu")
+    assert not verdict.correct
+    assert math.isnan(verdict.error_over_bound)
+    assert any("not timed: no error bound: a chain of" in warning for warning in verdict.warnings())
+    assert representative(Rounded(), problem, "cpu", MAX_ELEMENTS) == (shrink(problem), None)
+
+
+def test_a_bound_that_the_inputs_take_away_is_found_before_the_oracle_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem("layer", "forward", (2, 1_300_000))
+    monkeypatch.setattr("ics_bench.kernels.bounds.evaluate", lambda *_: pytest.fail("the oracle was asked"))
+    verdict = check(Unordered(), problem, seed=0, device="cpu", adversarial=False)
+    assert "no error bound: a chain of 3900000 float32 additions" in str(verdict.unchecked)
+
+
+def test_a_wrong_kernel_is_wrong_even_where_the_problem_itself_has_no_bound() -> None:
+    verdict = check(Unordered(_off), Problem("layer", "forward", (2, 2**22)), seed=0, device="cpu")
+    assert verdict.error_over_bound > 1
+    assert [warning.partition(",")[0] for warning in verdict.warnings()[:2]] == ["could not be checked", "wrong"]
+
+
+class Boastful(Rounded):
+    """Off by a little, and with chains declared as long as it takes to hide it."""
+
+    def chains(self, problem: Problem, device: str) -> Chains:
+        return Chains(2**20, 2**20, 2**20)
+
+
+def test_chains_longer_than_any_order_has_excuse_nothing() -> None:
+    def plant(problem: Problem, results: Results, inputs: Results) -> None:
+        results["y"] *= 1 + 1e-3
+
+    problem = _problem("layer", "forward")
+    assert check(Boastful(), problem, seed=0, device="cpu").correct
+    assert run_once(Boastful(plant), problem, "normal", 0, "cpu")["y"] > 1.0
 
 
 class Contiguous(Rounded):

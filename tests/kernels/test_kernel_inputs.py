@@ -57,6 +57,7 @@ def test_a_residual_leaves_the_sum_what_x_is(dtype: str) -> None:
     for kind in KINDS:
         tensors, without = draw(problem, kind, 0), draw(plain, kind, 0)
         assert all(tensor.equal(getattr(tensors, name)) for name, tensor in without.named().items())
+        assert all(tensor.is_contiguous() for tensor in tensors.named().values())
         assert set(tensors.clone().named()) - set(without.named()) == {"residual", "ds"}
         s = (tensors.x + tensors.residual).double()
         deviation = s.std(1)

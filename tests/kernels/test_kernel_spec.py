@@ -155,3 +155,9 @@ def test_a_residual_stream_is_returned_beside_the_result_and_has_one_gradient() 
 def test_group_norms_say_what_they_return(norm: str) -> None:
     assert Problem(norm, "forward", MAPS).outputs == ("y",)
     assert Problem(norm, "backward", MAPS).outputs == ("dx", "dweight", "dbias")
+
+
+@pytest.mark.parametrize("groups", [0, -2])
+def test_a_number_of_groups_below_one_is_refused_with_the_remedy(groups: int) -> None:
+    with pytest.raises(ValueError, match=f"{groups} groups: take 1 or more"):
+        Problem("group", "forward", MAPS, groups=groups)

@@ -6,6 +6,7 @@
 #include "common.cuh"
 
 constexpr int CHANNEL_THREADS = 256;
+constexpr int GATHERING_THREADS = 128;
 
 // Sets of planes, as in (B, C, H, W): set s is the planes s, s + sets, s + 2 * sets and so on. W sets a thread: one.
 template <int V>
@@ -249,8 +250,13 @@ struct Gathering {
     DEVICE long long at(int item) const { return static_cast<long long>(item / members) * sets + set(item); }
 };
 
+// One of a set's coefficients, which are (components, sets).
+DEVICE float& coefficient(float* coefficients, int component, int sets, int set) {
+    return coefficients[static_cast<long long>(component) * sets + set];
+}
+
 // The parameters of a set are those of the feature set / spread % features.
-KERNEL(128, 1)
+KERNEL(GATHERING_THREADS, 1)
 channel_statistics(const float* __restrict__ partial, const float* __restrict__ weight, const float* __restrict__ bias,
                    float* running_mean, float* running_var, float* __restrict__ mean, float* __restrict__ rstd,
                    float* __restrict__ coefficients, int members, int spread, int features, int sets, int slabs,
@@ -277,27 +283,27 @@ channel_statistics(const float* __restrict__ partial, const float* __restrict__ 
     }
     for (int set = from.first + from.lane; set < from.first + members; set += LANES) {
         const int feature = set / spread % features;
-        coefficients[set] = center;
-        coefficients[sets + set] = weight == nullptr ? scale : scale * weight[feature];
-        coefficients[2 * sets + set] = bias == nullptr ? 0.0f : bias[feature];
+        coefficient(coefficients, 0, sets, set) = center;
+        coefficient(coefficients, 1, sets, set) = weight == nullptr ? scale : scale * weight[feature];
+        coefficient(coefficients, 2, sets, set) = bias == nullptr ? 0.0f : bias[feature];
     }
 }
 
 // Coefficients for evaluation. Without `running_mean` and `bias`, those of the backward pass: dx = dy * scale.
-KERNEL(128, 1)
+KERNEL(GATHERING_THREADS, 1)
 channel_evaluation(const float* __restrict__ weight, const float* __restrict__ bias,
                    const float* __restrict__ running_mean, const float* __restrict__ running_var,
                    float* __restrict__ coefficients, int spread, int sets, float eps) {
     const int set = blockIdx.x * blockDim.x + threadIdx.x, feature = set / spread;
     if (set >= sets) return;
     const float scale = reciprocal_root(running_var[feature] + eps);
-    coefficients[set] = running_mean == nullptr ? 0.0f : running_mean[feature];
-    coefficients[sets + set] = weight == nullptr ? scale : scale * weight[feature];
-    coefficients[2 * sets + set] = bias == nullptr ? 0.0f : bias[feature];
+    coefficient(coefficients, 0, sets, set) = running_mean == nullptr ? 0.0f : running_mean[feature];
+    coefficient(coefficients, 1, sets, set) = weight == nullptr ? scale : scale * weight[feature];
+    coefficient(coefficients, 2, sets, set) = bias == nullptr ? 0.0f : bias[feature];
 }
 
 // `count` is how many elements one mean is taken over.
-KERNEL(128, 1)
+KERNEL(GATHERING_THREADS, 1)
 channel_gradients(const float* __restrict__ partial, const float* __restrict__ weight, const float* __restrict__ mean,
                   const float* __restrict__ rstd, float* __restrict__ dweight, float* __restrict__ dbias,
                   float* __restrict__ coefficients, int members, int spread, int features, int sets, int slabs,
@@ -321,9 +327,9 @@ channel_gradients(const float* __restrict__ partial, const float* __restrict__ w
     }
     const float scale = rstd[from.group];
     for (int set = from.first + from.lane; set < from.first + members; set += LANES) {
-        coefficients[set] = mean[from.group];
-        coefficients[sets + set] = weight == nullptr ? scale : scale * weight[set / spread % features];
-        coefficients[2 * sets + set] = scale * (sums[1] / count);
-        coefficients[3 * sets + set] = scale * scale * (sums[0] / count);
+        coefficient(coefficients, 0, sets, set) = mean[from.group];
+        coefficient(coefficients, 1, sets, set) = weight == nullptr ? scale : scale * weight[set / spread % features];
+        coefficient(coefficients, 2, sets, set) = scale * (sums[1] / count);
+        coefficient(coefficients, 3, sets, set) = scale * scale * (sums[0] / count);
     }
 }

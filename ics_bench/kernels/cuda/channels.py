@@ -33,13 +33,16 @@ THREADS = 256
 """Threads of a block: ``CHANNEL_THREADS`` of the source."""
 
 GATHERING_THREADS = 128
-"""Threads of the blocks between the large kernels, a warp for each mean."""
+"""Threads of the blocks between the large kernels, a warp for each mean: ``GATHERING_THREADS`` of the source."""
 
 BLOCKS = 8
 """Blocks wanted on each multiprocessor."""
 
 LEAST_COLUMN = 64
 """Samples from which a position's partial results are few beside its elements."""
+
+MOST_COEFFICIENTS = 4
+"""Coefficients of a set, of the backward pass."""
 
 MOST_GRID = 65535
 """Blocks along y and z."""
@@ -112,8 +115,15 @@ def sets_of(problem: Problem, device: Device, aligned: bool) -> Sets:
     Raises
     ------
     UsageError
-        If a set, or the number of samples in channels-last layout, is more than the kernels count to.
+        If a set, the number of coefficients, or the number of samples in channels-last layout, is more than the
+        kernels count to.
     """
+    seen = _sets_of(problem, device, aligned)
+    require_countable(MOST_COEFFICIENTS * seen.sets, f"shape {problem.shape}", "coefficients")
+    return seen
+
+
+def _sets_of(problem: Problem, device: Device, aligned: bool) -> Sets:
     batch, features = problem.shape[:2]
     positions = math.prod(problem.shape[2:])
     per_sample = problem.norm != "batch"
@@ -232,7 +242,7 @@ def _backward(problem: Problem, seen: Sets) -> Plan:
         launches.append(sum_partials(parts, problem.num_features, ("dweight", "dbias")))
     parameters = chain + (seen.gather_chain() if batch else sum_chain(parts))
     chains = Chains(_moments_chain(seen), chain + seen.gather_chain(), parameters)
-    scratch = {"partial": 2 * seen.slabs * seen.sets, "coefficients": 4 * seen.sets}
+    scratch = {"partial": 2 * seen.slabs * seen.sets, "coefficients": MOST_COEFFICIENTS * seen.sets}
     return Plan(tuple(launches), chains, scratch)
 
 

@@ -38,6 +38,7 @@ DEVICE uint4 load16(const void* from) {
     return words;
 }
 DEVICE void store16(void* to, uint4 words) { __stcs(static_cast<uint4*>(to), words); }
+DEVICE float4 load_four(const float* from) { return *reinterpret_cast<const float4*>(from); }
 
 DEVICE float exchange(float value, int offset) { return __shfl_xor_sync(0xffffffffu, value, offset); }
 DEVICE float from_lane(float value, int lane) { return __shfl_sync(0xffffffffu, value, lane); }
@@ -131,7 +132,7 @@ DEVICE void load_parameters(const float* from, long long first, float otherwise,
     } else {
 #pragma unroll
         for (int i = 0; i < V; i += 4) {
-            const float4 four = *reinterpret_cast<const float4*>(from + first + i);
+            const float4 four = load_four(from + first + i);
             to[i] = four.x, to[i + 1] = four.y, to[i + 2] = four.z, to[i + 3] = four.w;
         }
     }

@@ -117,6 +117,7 @@ def forward(
     operation()
     if problem.norm == "batch" and not problem.training:
         return operation["y"], None, None
+    _count_version(running_mean, running_var)
     return operation["y"], None if problem.norm == "rms" else operation["mean"], operation["rstd"]
 
 
@@ -244,6 +245,13 @@ def record(
     arguments = (problem, laid_out(x, problem.layout), weight, bias, running_mean, running_var)
     y: torch.Tensor = Norm.apply(*arguments)  # type: ignore[no-untyped-call]
     return y
+
+
+def _count_version(*written: Optional) -> None:
+    """Tell autograd of tensors that were written by address: whoever kept one must not use it unawares."""
+    for tensor in written:
+        if tensor is not None and not tensor.is_inference():  # which have no version
+            torch.autograd.graph.increment_version(tensor)
 
 
 def layout_of(x: torch.Tensor) -> Layout:

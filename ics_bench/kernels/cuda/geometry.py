@@ -26,8 +26,12 @@ CLUSTERS = (1, 2, 4, 8)
 TEAM_BYTES, CLUSTER_BYTES = 4 * 2 * 3 * 16, 4 * 8
 """Shared memory of the reductions over a block and over a cluster: ``TEAM_FLOATS`` and ``CLUSTER_FLOATS``."""
 
-MOST_ELEMENTS = 2**31 - 1
-"""Elements of one reduction set that the kernels can count."""
+MOST_ELEMENTS = 2**31 - 2**16
+"""What the kernels can count in 32 bits. They add before they compare: at most 65534 where a count is divided among
+as many slabs as a grid has, and 4096 where a block of threads goes on to its next stretch."""
+
+MOST_BLOCKS = 2**31 - 1
+"""Blocks along x."""
 
 Argument = str | None | np.int32 | np.int64 | np.float32
 """A buffer by name, the null pointer, or a number in its C type."""
@@ -126,16 +130,28 @@ def held_vectors(width: int) -> int:
     return 8 if width == 1 else 16 // width
 
 
-def require_countable(elements: int, what: str) -> None:
+def require_countable(count: int, what: str, things: str = "elements", split: str = "batch") -> None:
     """Refuse what the kernels' 32-bit counters cannot hold.
 
     Raises
     ------
     UsageError
-        If there are too many elements.
+        If there are too many.
     """
-    if elements > MOST_ELEMENTS:
-        raise UsageError(f"{what} has {elements} elements; the CUDA kernels count to {MOST_ELEMENTS}: split the batch")
+    if count > MOST_ELEMENTS:
+        raise UsageError(f"{what} has {count} {things}; the CUDA kernels count to {MOST_ELEMENTS}: split the {split}")
+
+
+def require_grid(blocks: int, what: str) -> None:
+    """Refuse more blocks than a grid has along x.
+
+    Raises
+    ------
+    UsageError
+        If there are too many.
+    """
+    if blocks > MOST_BLOCKS:
+        raise UsageError(f"{what} needs {blocks} blocks; a CUDA grid has {MOST_BLOCKS}: split the batch")
 
 
 SUM_COLUMNS, MOST_SUM_ROWS = 32, 16

@@ -102,7 +102,10 @@ def plan_groups(problem: Problem, device: Device, aligned: bool) -> Plan:
     """
     chosen = geometry(problem, device, aligned)
     if chosen is None:
-        return plan_channels(problem, device, aligned)
+        by_memory = plan_channels(problem, device, aligned)
+        if problem.direction == "forward":
+            return by_memory
+        return _with_forward_moments(by_memory, problem, device, aligned)
     groups = problem.num_groups
     members = problem.num_features // groups
     positions = math.prod(problem.shape[2:])
@@ -126,7 +129,12 @@ def plan_groups(problem: Problem, device: Device, aligned: bool) -> Plan:
     )
     plane = chosen.width + ceil_div(chosen.share, chosen.warps * LANES) + log2(LANES) + chosen.warps + chosen.cluster
     sums = plane + ceil_div(members, chosen.threads) + in_block
-    statistics = plan_groups(replace(problem, direction="forward"), device, aligned)
-    chains = Chains(statistics.chains.moments, sums, plane + sum_chain(batch))
     launches = (launch, sum_partials(batch, features, ("dweight", "dbias")))
-    return Plan(launches, chains, {"partial": 2 * batch * features})
+    made = Plan(launches, Chains(0, sums, plane + sum_chain(batch)), {"partial": 2 * batch * features})
+    return _with_forward_moments(made, problem, device, aligned)
+
+
+def _with_forward_moments(backward: Plan, problem: Problem, device: Device, aligned: bool) -> Plan:
+    """Declare the chain of the forward pass that left the statistics: it may have fitted a cluster alone."""
+    forward = plan_groups(replace(problem, direction="forward"), device, aligned)
+    return replace(backward, chains=replace(backward.chains, moments=forward.chains.moments))

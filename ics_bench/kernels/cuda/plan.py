@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ics_bench.core import UsageError
 from ics_bench.kernels.cuda.channels import plan_channels
-from ics_bench.kernels.cuda.geometry import Device, Plan, sum_partials
+from ics_bench.kernels.cuda.geometry import Device, Plan, require_countable, require_grid, sum_partials
 from ics_bench.kernels.cuda.groups import plan_groups
 from ics_bench.kernels.cuda.rows import plan_rows
 from ics_bench.kernels.provider import Chains
@@ -24,13 +24,19 @@ def plan(problem: Problem, device: Device, aligned: bool) -> Plan:
     Raises
     ------
     UsageError
-        If a set has more elements than the kernels count to, or batch norm in training has too few.
+        If a set has more elements, or there are more sets, than the kernels count to; if a grid would have too many
+        blocks; or if batch norm in training has too few values.
     """
+    require_countable(problem.num_features, f"shape {problem.shape}", "features", split="features")
     if problem.elements == 0:
         return _nothing(problem)
     if problem.norm in ROW_NORMS:
-        return plan_rows(problem, device, aligned)
-    return (plan_groups if problem.norm in GROUP_NORMS else plan_channels)(problem, device, aligned)
+        made = plan_rows(problem, device, aligned)
+    else:
+        made = (plan_groups if problem.norm in GROUP_NORMS else plan_channels)(problem, device, aligned)
+    for launch in made.launches:
+        require_grid(launch.grid[0], f"{problem.norm} norm of shape {problem.shape}")
+    return made
 
 
 def _nothing(problem: Problem) -> Plan:

@@ -9,15 +9,12 @@ from dataclasses import dataclass
 
 from ics_bench.core import UsageError
 from ics_bench.kernels.cuda.geometry import CTYPES
-from ics_bench.kernels.cuda.source import FAMILIES, OPTIONS, instantiations, source
+from ics_bench.kernels.cuda.source import CUPY_OPTIONS, FAMILIES, OPTIONS, instantiations, source
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 """A100; H100 and H200; B200."""
 
 WITH_CLUSTERS = frozenset({"sm_90", "sm_100"})
-
-CUPY_OPTIONS = ("-ftz=true",)
-"""What CuPy adds of its own accord."""
 
 _ENTRY = re.compile(r"Compiling entry function '(\w+)'")
 _STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")

@@ -20,7 +20,6 @@ from ics_bench.kernels.cuda.geometry import (
     held_vectors,
     log2,
     power_of_two,
-    require_countable,
     sum_chain,
     sum_partials,
     vector_width,
@@ -96,7 +95,6 @@ def plan_rows(problem: Problem, device: Device, aligned: bool) -> Plan:
     aligned : bool
         Whether every buffer begins at a multiple of 16 bytes.
     """
-    require_countable(problem.num_features, f"a row of shape {problem.shape}")
     chosen = geometry(problem, device, aligned)
     layer = problem.norm == "layer"
     rows, columns = problem.shape

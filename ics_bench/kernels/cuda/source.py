@@ -17,6 +17,9 @@ FAMILIES = ("row_norm", "channel_norm", "group_norm", "partials", "copy")
 
 OPTIONS = ("--std=c++17",)
 
+CUPY_OPTIONS = ("-ftz=true",)
+"""What CuPy adds of its own accord."""
+
 
 @cache
 def source(family: str) -> str:
@@ -31,7 +34,7 @@ def source(family: str) -> str:
 
 def digest() -> str:
     """Fingerprint of all sources and options: what was compiled from others is out of date."""
-    text = "\0".join((*map(source, FAMILIES), *OPTIONS))
+    text = "\0".join((*map(source, FAMILIES), *OPTIONS, "", *CUPY_OPTIONS))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -126,21 +126,30 @@ inline bool ready(const Fibre& fibre) {
     return !fibre.done && (fibre.waits_for == nullptr || fibre.waits_for->generation != fibre.seen);
 }
 
-// Every thread of the blocks at hand, over and over, first to last or last to first, until all are done.
+// Some threads once, first to last or last to first; tells whether any of them was not waiting.
+inline bool sweep(int first, int count, bool backwards, int& left) {
+    bool moved = false;
+    for (int i = 0; i < count && machine.error == nullptr; ++i) {
+        Fibre& fibre = *machine.fibres[first + (backwards ? count - 1 - i : i)];
+        if (!ready(fibre)) continue;
+        fibre.waits_for = nullptr;
+        resume(fibre);
+        left -= fibre.done;
+        moved = true;
+    }
+    return moved;
+}
+
+// The blocks at hand in turn, over and over, until all are done. Each goes on as far as it can without the others, so
+// that one may end while another has yet to read its shared memory.
 inline void run_cluster(bool backwards) {
-    const int count = static_cast<int>(machine.count);
-    int left = count;
+    const int blocks = static_cast<int>(machine.cluster.size()), threads = static_cast<int>(machine.count) / blocks;
+    int left = static_cast<int>(machine.count);
     while (left > 0) {
         bool moved = false;
-        for (int i = 0; i < count; ++i) {
-            Fibre& fibre = *machine.fibres[backwards ? count - 1 - i : i];
-            if (!ready(fibre)) continue;
-            fibre.waits_for = nullptr;
-            resume(fibre);
-            if (machine.error != nullptr) return;
-            left -= fibre.done;
-            moved = true;
-        }
+        for (int b = 0; b < blocks; ++b)
+            while (sweep((backwards ? blocks - 1 - b : b) * threads, threads, backwards, left)) moved = true;
+        if (machine.error != nullptr) return;
         if (!moved) {
             machine.error = "threads wait for others that never come";
             return;
@@ -263,6 +272,8 @@ inline float exchange(float value, int offset) {
 inline int cluster_rank() { return host::current->block->rank; }
 inline void cluster_barrier() { host::wait(host::machine.cluster_barrier); }
 inline float cluster_read(const float* own, int rank) {
+    if (host::machine.cluster[rank].barrier.expected == 0)
+        host::machine.error = "shared memory is read of a block that has ended";
     const auto offset = reinterpret_cast<const char*>(own) - host::current->block->shared;
     return *reinterpret_cast<const float*>(host::machine.cluster[rank].shared + offset);
 }
@@ -272,6 +283,12 @@ inline uint4 load16(const void* from) {
     uint4 words;
     memcpy(&words, from, sizeof(words));
     return words;
+}
+inline float4 load_four(const float* from) {
+    const uint4 words = load16(from);
+    float4 four;
+    memcpy(&four, &words, sizeof(four));
+    return four;
 }
 inline void store16(void* to, uint4 words) {
     if (reinterpret_cast<uintptr_t>(to) % 16 != 0) host::machine.error = "a 16-byte store is not aligned";
