@@ -147,8 +147,10 @@ def check(
 
     Adversarial problems that the provider declines (`Provider.why_not`) are left out: they are a declared
     limit. A problem of more than ``most`` elements is checked on its first samples, which the verdict records.
-    Whoever has checked another shape of the same kind need not see the adversarial ones again.
+    Whoever has checked another shape of the same kind need not see the adversarial ones again. A provider that
+    takes parameters in the dtype of x alone (`Provider.adapted`) is held against the oracle of those very numbers.
     """
+    problem = provider.adapted(problem, device)
     own = shrink(problem, most)
     worst, where, unbounded = 0.0, "nowhere", 0
     others = list(adversaries(problem)) if adversarial else []
