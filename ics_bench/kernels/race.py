@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ics_bench.kernels.provider import Provider
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from ics_bench.kernels.check import Verdict
 
 CHECKED_ELEMENTS = 2**20
-"""Elements up to which a problem is checked whole; the float64 reference takes a second a million."""
+"""Elements up to which a problem is checked whole; the float64 reference takes a second a million.
+
+Of larger ones, the first samples are, and parts of the results at full size (`ics_bench.kernels.full_check`)."""
 
 SHARED_FLOORS, FLOORS_AN_ARM = 4, 2
 """Floors that a race holds at least: in common, the inputs as they are drawn and the copy's buffers; for each kernel,
@@ -128,11 +130,20 @@ class Race:
         return Row(problem, score(problem, timed, verdicts, self.on_chip, self.vendor), {**reasons, **failures})
 
     def _check(self, name: str, provider: Provider, problem: Problem) -> Verdict:
+        from ics_bench.kernels.bounds import UnboundedError
         from ics_bench.kernels.check import check
+        from ics_bench.kernels.full_check import full_error
 
         own = (problem.norm, problem.direction, problem.dtype, len(problem.shape), problem.layout, problem.training)
         kind = (name, *own, *problem.options)
         verdict = check(provider, problem, self.seed, self.device, CHECKED_ELEMENTS, adversarial=kind not in self.seen)
-        if verdict.correct:
-            self.seen.add(kind)
-        return verdict
+        if not verdict.correct:
+            return verdict
+        self.seen.add(kind)
+        if verdict.shrunk_to is None:
+            return verdict
+        try:
+            error, where = full_error(provider, problem, self.seed, self.device)
+        except UnboundedError:  # of sums as long as these nothing is known; the shape that was checked is told
+            return verdict
+        return replace(verdict, error_over_bound=error, worst=where) if error > verdict.error_over_bound else verdict
