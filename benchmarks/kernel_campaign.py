@@ -3,35 +3,43 @@
 ``python benchmarks/kernel_campaign.py --device cuda --json FILE`` needs a GPU; ``--device cpu`` races PyTorch's kernels
 over a few shapes. First correctness: every norm, direction, dtype and layout, on awkward shapes and adversarial inputs.
 Then the table: on each problem, every provider that can run it and is right, interleaved with a copy of as many bytes.
-FILE is written anew after each problem. The slowest beside a rival come last, where they are seen. Exits 1 where a
-kernel of ours is wrong.
+FILE is written anew after each problem, and what it holds already, of the same commit, machine and versions, is not
+measured again. The slowest beside a rival come last, where they are seen. Exits 1 where a kernel of ours is wrong or
+did not run, and 2 where the arguments are of no use; what rivals get wrong is told, and no failure.
+
+float16 is checked, and raced only if asked for: it moves the bytes that bfloat16 does, through the same kernels.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from ics_bench.core.environment import fingerprint, private_cache_bytes
+from ics_bench.core import UsageError
+from ics_bench.core.environment import differences, fingerprint
 from ics_bench.kernels import PROVIDERS
+from ics_bench.kernels.capacity import free_bytes, on_chip_bytes, release, vendor_bandwidth
 from ics_bench.kernels.clock import overhead_seconds
 from ics_bench.kernels.provider import Provider, load_provider
-from ics_bench.kernels.scores import HEADINGS, Score, score, table
+from ics_bench.kernels.race import Race, Row, fits, name_of
+from ics_bench.kernels.score_table import HEADINGS, legend, markdown, table
 from ics_bench.kernels.shapes import small_table, variants, whole_table
-from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, ROW_NORMS, Problem, floor_bytes
+from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, ROW_NORMS, Problem
+from ics_bench.results.files import check_target, write_file
 
-if TYPE_CHECKING:
-    from ics_bench.kernels.check import Verdict
+OURS = frozenset({"cuda"})
+"""Providers that this project answers for."""
 
-OURS = {"cuda": "cuda", "cpu": "torch_eager"}
-"""Whose kernels are checked throughout and compared with the rest."""
+CHECKED = {"cuda": "cuda", "cpu": "torch_eager"}
+"""Whose kernels are checked throughout and compared with the rest: on a processor there are none of ours."""
 
 RIVALS = {
     "cuda": ("cuda", "torch_eager", "torch_compile", "liger", "quack", "apex", "cupy_arrays", "cupy_reduction"),
@@ -39,8 +47,6 @@ RIVALS = {
 }
 AWKWARD_ROWS = ((1, 1), (70, 8), (9, 500), (7, 2040), (3, 2041), (5, 5120), (2, 16384), (2, 70000), (2, 131072))
 AWKWARD_MAPS = ((3, 16, 5, 7), (2, 8, 17, 24), (5, 24, 1, 1), (2, 64, 3, 3), (1, 4, 64, 32), (2, 6, 2, 4, 8))
-CHECKED_ELEMENTS = 2**20
-"""Elements up to which a problem of the table is checked whole; the float64 reference takes a second a million."""
 
 MEMORY_BYTES = {"cuda": 2**36, "cpu": 2**29}
 SEED = 20250
@@ -62,21 +68,13 @@ def checked_problems() -> Iterator[Problem]:
                         yield from variants(problem)
 
 
-def name_of(problem: Problem) -> str:
-    """Write a problem in a line."""
-    shape = "x".join(map(str, problem.shape))
-    parts = [problem.norm, problem.direction, problem.dtype, shape]
-    parts += ["channels_last"] if problem.layout != "contiguous" else []
-    return " ".join([*parts, *(["eval"] if not problem.training else []), *problem.options])
-
-
-def check_ours(device: str, only: re.Pattern[str]) -> list[dict[str, Any]]:
-    """Check our kernels throughout; return what is wrong or could not be run."""
+def check_throughout(name: str, device: str, only: re.Pattern[str]) -> list[dict[str, Any]]:
+    """Check a provider's kernels throughout; return what is wrong or could not be run."""
     from ics_bench.kernels.check import check
 
-    provider, failures, count = load_provider(OURS[device]), [], 0
+    provider, failures, count = load_provider(name), [], 0
     for problem in checked_problems():
-        if not only.search(name_of(problem)):
+        if not only.search(name_of(problem)) or (name not in OURS and provider.why_not(problem, device) is not None):
             continue
         count += 1
         try:
@@ -85,145 +83,151 @@ def check_ours(device: str, only: re.Pattern[str]) -> list[dict[str, Any]]:
             failures.append({"problem": name_of(problem), "error": repr(error)})
             continue
         if not verdict.correct:
-            failures.append({"problem": name_of(problem), "worst": verdict.worst, "over": verdict.error_over_bound})
-    click.echo(f"{OURS[device]}: {count} problems checked, {len(failures)} wrong")
+            over = verdict.error_over_bound
+            known = over if math.isfinite(over) else "inf"
+            failures.append({"problem": name_of(problem), "worst": verdict.worst, "over": known})
+    click.echo(f"{name}: {count} problems checked, {len(failures)} wrong")
     for failure in failures:
         click.echo(f"  {failure}")
     return failures
 
 
-class Race:
-    """Checks and times every provider that can run a problem.
+def kept_so_far(path: Path | None, now: dict[str, Any]) -> dict[str, Any]:
+    """Return what an earlier campaign of the same settings left in its file; nothing where there is no file.
 
-    Adversarial inputs are for the first problem of a kind; later ones are checked on themselves.
+    Raises
+    ------
+    click.UsageError
+        If the file is no campaign's, or of another one.
     """
-
-    def __init__(self, providers: Mapping[str, Provider], device: str, on_chip: int, vendor: float | None) -> None:
-        self.providers, self.device, self.on_chip, self.vendor = providers, device, on_chip, vendor
-        self.seen: set[tuple[object, ...]] = set()
-
-    def run(self, problem: Problem) -> tuple[list[Score], dict[str, str]]:
-        """Return scores, and why providers have none."""
-        from ics_bench.kernels.throughput import compare
-
-        reasons, verdicts, right = {}, {}, {}
-        for name, provider in self.providers.items():
-            reason = provider.why_not(problem, self.device)
-            if reason is None:
-                try:
-                    verdicts[name] = self._check(name, provider, problem)
-                except Exception as error:  # a rival that does not run is left out, and said to be
-                    reason = repr(error)
-            if reason is not None:
-                reasons[name] = reason
-            elif verdicts[name].correct:
-                right[name] = provider
-        try:
-            timed = compare(right, problem, SEED, self.device, MEMORY_BYTES[self.device]) if right else {}
-        except Exception as error:  # the rest of the table is still wanted
-            return [], {**reasons, "the race": repr(error)}
-        return score(problem, timed, verdicts, self.on_chip, self.vendor), reasons
-
-    def _check(self, name: str, provider: Provider, problem: Problem) -> Verdict:
-        from ics_bench.kernels.check import check
-
-        kind = (name, problem.norm, problem.direction, problem.dtype, problem.layout, problem.training)
-        kind += problem.options
-        verdict = check(provider, problem, SEED, self.device, CHECKED_ELEMENTS, adversarial=kind not in self.seen)
-        if verdict.correct:
-            self.seen.add(kind)
-        return verdict
+    if path is None or not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text())
+        rows = [Row.from_json(row) for row in found["table"]]
+        was, settings = found["environment"], {name: found[name] for name in now if name != "environment"}
+        apart = differences(was, now["environment"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise click.UsageError(f"--json {str(path)!r} is no campaign's: {error!r}; name another file") from error
+    apart += [f"{name}: {settings[name]} then, {now[name]} now" for name in settings if settings[name] != now[name]]
+    if apart:
+        raise click.UsageError(f"--json {str(path)!r} is of another campaign ({'; '.join(apart)}); name another file")
+    return {**found, "table": rows}
 
 
-def fits(problem: Problem, free: int) -> bool:
-    """Whether a problem leaves room for its rotated buffers."""
-    return 6 * floor_bytes(problem) < free
+def show(rows: Sequence[Row], first: str) -> None:
+    """Print a line for each provider and problem; the problems where ``first`` loses most come last."""
 
-
-def machine_of(device: str) -> tuple[int, int, float | None]:
-    """Tell free bytes, bytes held next to the arithmetic, and the datasheet's bandwidth."""
-    if device == "cpu":
-        import psutil
-
-        return psutil.virtual_memory().available, private_cache_bytes(), None
-    import torch
-
-    from ics_bench.kernels.gpus import VENDOR_BANDWIDTH, cooperating_bytes, device_of
-
-    on_chip = cooperating_bytes(device_of(torch.cuda.get_device_properties()))
-    return torch.cuda.mem_get_info()[0], on_chip, VENDOR_BANDWIDTH.get(torch.cuda.get_device_name())
-
-
-def show(rows: Sequence[tuple[Problem, list[Score]]], ours: str) -> None:
-    """Print a line for each provider and problem; the problems where ours loses most come last."""
-
-    def ratio(row: tuple[Problem, list[Score]]) -> float:
-        return next((one.rival_ratio or 1.0 for one in row[1] if one.provider == ours), 0.0)
+    def ratio(row: Row) -> float:
+        return next((one.rival_ratio or 1.0 for one in row.scores if one.provider == first), 0.0)
 
     click.echo(" ".join(f"{heading:>14}" for heading in HEADINGS) + "  problem")
-    for problem, scores in sorted(rows, key=ratio, reverse=True):
-        for row in table(scores):
-            click.echo(" ".join(f"{cell:>14}" for cell in row) + f"  {name_of(problem)}")
+    for row in sorted(rows, key=ratio, reverse=True):
+        for cells in table(row.scores):
+            click.echo(" ".join(f"{cell:>14}" for cell in cells) + f"  {name_of(row.problem)}")
+    explained = legend(one for row in rows for one in row.scores)
+    if explained:
+        click.echo(f"doubts: {explained}")
+
+
+def _pattern(context: click.Context, parameter: click.Parameter, value: str) -> re.Pattern[str]:
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise click.BadParameter(
+            f"{value!r} is no regular expression: {error}; put \\ before what it is to find"
+        ) from error
+
+
+def _providers(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, Provider]:
+    try:
+        return {PROVIDERS.canonical(name): load_provider(name) for name in value}
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _target(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    try:
+        return None if value is None else check_target(value)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command()
 @click.option("--device", type=click.Choice(["cuda", "cpu"]), default="cuda", show_default=True)
 @click.option("--table", "which", type=click.Choice(["small", "whole"]), help="[default: whole on a GPU, else small]")
-@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(list(DTYPE_BYTES)), help="Repeat for several.")
-@click.option("--provider", "names", multiple=True, help="Repeat for several [default: all that are installed].")
-@click.option("--only", default="", metavar="REGEX", help="Problems, as in 'layer backward bfloat16 4096x1024'.")
+@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(list(DTYPE_BYTES)),
+              help="Repeat for several [default: bfloat16 and float32].")  # fmt: skip
+@click.option("--provider", "chosen", multiple=True, callback=_providers,
+              help="Repeat for several [default: all that are installed].")  # fmt: skip
+@click.option("--only", default="", metavar="REGEX", callback=_pattern,
+              help="Problems, as in 'layer backward bfloat16 4096x1024'.")  # fmt: skip
 @click.option("--minutes", type=float, default=25.0, show_default=True, help="Start no problem after this time.")
 @click.option("--check/--no-check", "checking", default=True, show_default=True, help="Check ours throughout first.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write everything here.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), callback=_target,
+              help="Write everything here; go on with what is here already.")  # fmt: skip
+@click.option("--markdown", "markdown_file", type=click.Path(path_type=Path), callback=_target,
+              help="Write the table here.")  # fmt: skip
 def main(
     device: str,
     which: str | None,
     dtypes: tuple[str, ...],
-    names: tuple[str, ...],
-    only: str,
+    chosen: dict[str, Provider],
+    only: re.Pattern[str],
     minutes: float,
     checking: bool,
     json_file: Path | None,
+    markdown_file: Path | None,
 ) -> None:
     """Check, race, print, keep."""
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise click.ClickException("torch sees no CUDA device; --device cpu races PyTorch's kernels")
-    start, pattern = time.monotonic(), re.compile(only)
-    providers = {PROVIDERS.canonical(name): load_provider(name) for name in names or RIVALS[device]}
-    kept: dict[str, Any] = {"environment": fingerprint(), "seed": SEED, "device": device}
-    kept["failures"] = check_ours(device, pattern) if checking else "not checked"
-    free, on_chip, vendor = machine_of(device)
-    chosen = (whole_table if (which or ("whole" if device == "cuda" else "small")) == "whole" else small_table)(
-        dtypes or ("bfloat16", "float32")
-    )
-    problems = [problem for problem in chosen if pattern.search(name_of(problem))]
-    race = Race(providers, device, on_chip, vendor)
-    rows: list[tuple[Problem, list[Score]]] = []
-    kept["table"], kept["left_out"] = [], []
-    for place, problem in enumerate(problems):
-        late = time.monotonic() - start > 60 * minutes
-        if late or not fits(problem, free):
-            kept["left_out"].append({"problem": name_of(problem), "why": "out of time" if late else "out of memory"})
-            continue
-        click.echo(f"{place + 1}/{len(problems)} {name_of(problem)}", err=True)
-        scores, reasons = race.run(problem)
-        rows.append((problem, scores))
-        kept["table"].append(
-            {"problem": asdict(problem), "scores": [one.as_json() for one in scores], "cannot": reasons}
-        )
+        raise click.UsageError("torch sees no CUDA device; --device cpu races PyTorch's kernels")
+    start = time.monotonic()
+    providers = chosen or {name: load_provider(name) for name in RIVALS[device]}
+    now = {"environment": fingerprint(), "seed": SEED, "device": device, "providers": list(providers)}
+    before = kept_so_far(json_file, now)
+    failures = before.get("failures") if before.get("checked") == only.pattern else None
+    if failures is None and checking:
+        failures = check_throughout(CHECKED[device], device, only)
+    rows: list[Row] = before.get("table", [])
+    left_out: list[dict[str, str]] = []
+
+    def save() -> None:
         if json_file:
-            json_file.write_text(json.dumps(kept, indent=1) + "\n")
-    show(rows, OURS[device])
-    click.echo(f"{len(rows)} problems, {len(kept['left_out'])} left out")
-    times = [one.time for _, scores in rows for one in scores if one.time is not None]
+            checked = {} if failures is None else {"checked": only.pattern, "failures": failures}
+            found = {**now, **checked, "table": [row.as_json() for row in rows], "left_out": left_out}
+            write_file(json_file, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
+
+    save()
+    whole = (which or ("whole" if device == "cuda" else "small")) == "whole"
+    problems = (whole_table if whole else small_table)(dtypes or ("bfloat16", "float32"))
+    done = {row.problem for row in rows}
+    wanted = [problem for problem in problems if only.search(name_of(problem)) and problem not in done]
+    race = Race(providers, device, SEED, MEMORY_BYTES[device], on_chip_bytes(device), vendor_bandwidth(device))
+    for place, problem in enumerate(wanted):
+        release(device)
+        late = time.monotonic() - start > 60 * minutes
+        if late or not fits(problem, free_bytes(device), race.arms(problem)):
+            left_out.append({"problem": name_of(problem), "why": "out of time" if late else "out of memory"})
+            continue
+        click.echo(f"{place + 1}/{len(wanted)} {name_of(problem)}", err=True)
+        rows.append(race.run(problem))
+        save()
+    save()
+    show(rows, CHECKED[device])
+    if markdown_file:
+        write_file(markdown_file, markdown((name_of(row.problem), row.scores) for row in rows).encode())
+    click.echo(f"{len(rows)} problems, {len(left_out)} left out")
+    times = [one.time for row in rows for one in row.scores if one.time is not None]
     if device == "cpu" and times:
         own = overhead_seconds()
         click.echo(f"reading the clock takes {own * 1e9:.0f} ns, {own / min(times):.2%} of the shortest kernel's time")
-    if json_file:
-        json_file.write_text(json.dumps(kept, indent=1) + "\n")
-    if kept["failures"] and checking:
+    faults = [f"{name_of(row.problem)}: {fault}" for row in rows for fault in row.faults(OURS)]
+    for fault in faults:
+        click.echo(f"ours: {fault}")
+    if faults or (failures and CHECKED[device] in OURS):
         raise SystemExit(1)
 
 

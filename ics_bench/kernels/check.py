@@ -239,8 +239,10 @@ def check(
     Adversarial problems that the provider declines (`Provider.why_not`) are left out: they are a declared
     limit. A problem of more than ``most`` elements is checked on its first samples, which the verdict records, or
     whole if the provider declines those. If it can be checked neither way, the verdict says why. Whoever has checked
-    another shape of the same kind need not see the adversarial ones again.
+    another shape of the same kind need not see the adversarial ones again. A provider that takes parameters in the
+    dtype of x alone (`Provider.adapted`) is held against the oracle of those very numbers.
     """
+    problem = provider.adapted(problem, device)
     own, unchecked = representative(provider, problem, device, most)
     trials: list[tuple[Problem, Kind, bool, int]] = []
     if adversarial:

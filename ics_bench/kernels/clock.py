@@ -7,9 +7,9 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ics_bench.kernels.machine import Load
+from ics_bench.kernels.machine import Load, page_faults
 
 MIN_ROUNDS, MAX_ROUNDS = 31, 51
 """With 31 the median's 95 % interval lies between the 10th and the 22nd value; more rounds narrow it."""
@@ -25,10 +25,11 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Seconds by arm, one value a round, and what the machine did meanwhile."""
+    """Seconds by arm, one value a round, what the machine did meanwhile, and pages that each arm touched first."""
 
     seconds: Mapping[str, tuple[float, ...]]
     load: Load
+    page_faults: Mapping[str, int] = field(default_factory=dict)
 
 
 def interleave(
@@ -49,6 +50,7 @@ def interleave(
     """
     kept = _warm_up(arms)
     seconds: dict[str, list[float]] = {name: [] for name in arms}
+    faults = dict.fromkeys(arms, 0)
     names = list(arms)
     collecting = gc.isenabled()
     gc.disable()
@@ -62,15 +64,17 @@ def interleave(
                 for name in names:
                     turn = number % len(arms[name])
                     call = arms[name][turn]
+                    touched = page_faults()
                     before = time.perf_counter_ns()
                     result = call()
                     after = time.perf_counter_ns()
+                    faults[name] += page_faults() - touched
                     kept[name][turn] = result
                     seconds[name].append((after - before) * 1e-9)
     finally:
         if collecting:
             gc.enable()
-    return Samples({name: tuple(values) for name, values in seconds.items()}, load)
+    return Samples({name: tuple(values) for name, values in seconds.items()}, load, faults)
 
 
 def _warm_up(arms: Mapping[str, Sequence[Call]]) -> dict[str, list[object]]:

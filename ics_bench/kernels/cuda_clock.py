@@ -20,13 +20,13 @@ REPLAY_SECONDS = 1e-3
 """A replay takes this long at least, so that the events' resolution of half a microsecond does not show."""
 
 COLD_ROUNDS = 11
-"""Launches of their own, each after the cache was overwritten."""
+"""Launches of their own, each after everything in the cache was displaced."""
 
 DISAGREEMENT = 0.03
 """Largest difference between the two ways of timing that goes without a warning."""
 
 FLUSH_FACTOR = 4
-"""Times the level-2 cache that is written before a cold launch, which also gives the processor time to queue it."""
+"""Times the level-2 cache that is read before a cold launch, which also gives the processor time to queue it."""
 
 STATE_SECONDS = 0.3
 """How long the GPU is kept busy while its state is read."""
@@ -49,11 +49,11 @@ class GpuSamples:
     seconds : mapping of str to tuple of float
         By arm, one value a round.
     cold : mapping of str to tuple of float
-        By arm, of single launches after the cache was overwritten.
+        By arm, of single launches after everything in the cache was displaced.
     launched : frozenset of str
         Arms that no graph holds: each of their calls was timed with its launch.
     state : GpuState
-        Of the GPU at work, when the rounds were over.
+        Of the GPU at work on more such rounds, when those that were timed were over.
     """
 
     seconds: Mapping[str, tuple[float, ...]]
@@ -63,10 +63,12 @@ class GpuSamples:
 
     def warnings(self, arm: str) -> tuple[str, ...]:
         """Say what makes an arm's time doubtful."""
-        found = list(self.state.warnings())
-        if arm in self.launched:
-            found.append("no CUDA graph holds this kernel: each call was timed with its launch")
-        return (*found, *disagreement(self.seconds[arm], self.cold[arm]))
+        return (*self.state.warnings(), *self.doubts(arm))
+
+    def doubts(self, arm: str) -> tuple[str, ...]:
+        """Say what makes an arm's time doubtful besides the GPU's state, which is everyone's."""
+        launched = ("no CUDA graph holds this kernel: each call was timed with its launch",)
+        return (*(launched if arm in self.launched else ()), *disagreement(self.seconds[arm], self.cold[arm]))
 
 
 def disagreement(replayed: Sequence[float], cold: Sequence[float]) -> tuple[str, ...]:
@@ -122,10 +124,11 @@ def time_on_gpu(arms: Mapping[str, Arm], order: random.Random, device: torch.dev
     device : torch.device
     """
     properties = torch.cuda.get_device_properties(device)
-    flush = torch.empty(FLUSH_FACTOR * properties.L2_cache_size, dtype=torch.uint8, device=device)
+    flush = torch.zeros(FLUSH_FACTOR * properties.L2_cache_size // 4, device=device)
     replays: dict[str, _Replay] = {}
     cold: dict[str, tuple[float, ...]] = {}
     for name, arm in arms.items():
+        _keep_busy(lambda calls=arm.calls: _run_all(calls, 1), WARM_UP_SECONDS)  # type: ignore[misc]
         cold[name] = _cold(arm.calls, flush)
         replays[name] = _capture(arm, statistics.median(cold[name]))
     for replay in replays.values():
@@ -144,7 +147,7 @@ def time_on_gpu(arms: Mapping[str, Arm], order: random.Random, device: torch.dev
         for name, intervals in pending.items()
     }
     launched = frozenset(name for name, replay in replays.items() if not replay.captured)
-    state = _state_at_work(next(iter(replays.values())).run, str(properties.uuid))
+    state = _state_at_work([replay.run for replay in replays.values()], str(properties.uuid))
     return GpuSamples(seconds, cold, launched, state)
 
 
@@ -177,13 +180,13 @@ def _timed(run: Callable[[], object]) -> _Interval:
 
 
 def _cold(calls: Sequence[Call], flush: torch.Tensor) -> tuple[float, ...]:
-    """Time single launches, each on its own buffers after everything in the cache was overwritten."""
-    for call in calls:
-        call()
-    torch.cuda.synchronize()
+    """Time single launches of a GPU that is warm, each on its own buffers and a cache that holds others.
+
+    The cache is filled by reading: lines written would have to be written back while the kernel runs.
+    """
     intervals = []
     for number in range(COLD_ROUNDS):
-        flush.fill_(number)
+        flush.sum()
         intervals.append(_timed(calls[number % len(calls)]))
         torch.cuda.synchronize()
     return tuple(interval.seconds() for interval in intervals)
@@ -218,12 +221,17 @@ def _keep_busy(run: Callable[[], None], seconds: float) -> None:
         torch.cuda.synchronize()
 
 
-def _state_at_work(run: Callable[[], None], uuid: str) -> GpuState:
-    """Look at the GPU while it works through a queue."""
-    interval = _timed(run)
+def _state_at_work(runs: Sequence[Callable[[], None]], uuid: str) -> GpuState:
+    """Look at the GPU while it works through a queue of rounds, of every arm as in those that were timed."""
+
+    def one_round() -> None:
+        for run in runs:
+            run()
+
+    interval = _timed(one_round)
     torch.cuda.synchronize()
     for _ in range(max(1, math.ceil(STATE_SECONDS / max(interval.seconds(), 1e-6)))):
-        run()
+        one_round()
     state = look(uuid if uuid.startswith("GPU-") else f"GPU-{uuid}")
     torch.cuda.synchronize()
     return state

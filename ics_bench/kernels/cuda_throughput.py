@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 
 import torch
 
+from ics_bench.kernels.capacity import free_bytes
 from ics_bench.kernels.clock import Call
 from ics_bench.kernels.cuda_clock import Arm, on_clock_stream, time_on_gpu
 from ics_bench.kernels.gpus import LATENCY_BYTES
@@ -14,29 +15,33 @@ from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.provider import Provider
 from ics_bench.kernels.rotation import GPU_CACHE_FACTOR, plan_sets
 from ics_bench.kernels.spec import Problem, floor_bytes
-from ics_bench.kernels.throughput import COPY, MEGA, Throughput, saved_bytes
+from ics_bench.kernels.throughput import COPY, MEGA, Throughput, each, kernels_of, prepared_for, saved_bytes
 
 
 def compare_on_gpu(
-    providers: Mapping[str, Provider], problem: Problem, seed: int, device: torch.device, memory_bytes: int
+    providers: Mapping[str, Provider],
+    problem: Problem,
+    seed: int,
+    device: torch.device,
+    memory_bytes: int,
+    failures: MutableMapping[str, str] | None = None,
 ) -> dict[str, Throughput]:
     """Do what `ics_bench.kernels.throughput.compare` does, on a GPU."""
     nbytes = floor_bytes(problem)
     with on_clock_stream(device):
         tensors = draw(problem, "normal", seed, str(device))
-        saved = max(saved_bytes(provider, problem, tensors.clone()) for provider in providers.values())
-        free, _ = torch.cuda.mem_get_info(device)
+        saved = each(providers, lambda p: saved_bytes(p, *prepared_for(p, problem, tensors)), failures)
         cache = torch.cuda.get_device_properties(device).L2_cache_size
         # Each arm has sets of its own: what one leaves in the cache is of no use to another.
-        memory = min(memory_bytes, free // 2) // (1 + len(providers))
-        sets = plan_sets(nbytes + saved, cache, memory, GPU_CACHE_FACTOR)
+        memory = min(memory_bytes, free_bytes(str(device)) // 2) // (1 + len(saved))
+        sets = plan_sets(nbytes + max(saved.values(), default=0), cache, memory, GPU_CACHE_FACTOR)
         calls, notes = copies_on_gpu(nbytes // 2, sets.count, device)
-        arms = {COPY: Arm(calls)}
-        for name, provider in providers.items():
-            kernels = [provider.prepare(problem, tensors.clone()) for _ in range(sets.count)]
-            arms[name] = Arm(kernels, provider.capturable)
-        samples = time_on_gpu(arms, random.Random(seed), device)
-    shared, copy_bytes = (*sets.warnings(), *notes, *_latency(nbytes)), 2 * _whole(nbytes // 2)
+        running = {name: providers[name] for name in saved}
+        kernels = each(running, lambda p: kernels_of(p, problem, tensors, sets.count), failures)
+        arms = {name: Arm(several, providers[name].capturable) for name, several in kernels.items()}
+        samples = time_on_gpu({COPY: Arm(calls), **arms}, random.Random(seed), device)
+    copys = (f"the copy: {said}" for said in samples.doubts(COPY))
+    shared, copy_bytes = (*sets.warnings(), *notes, *copys, *_latency(nbytes)), 2 * _whole(nbytes // 2)
     return {
         name: Throughput(
             samples.seconds[name],
@@ -46,7 +51,7 @@ def compare_on_gpu(
             (*shared, *samples.warnings(name)),
             samples.state,
         )
-        for name in providers
+        for name in kernels
     }
 
 

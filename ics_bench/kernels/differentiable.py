@@ -53,33 +53,34 @@ class Differentiable(Provider):
 
     def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
         """Return the function under ``no_grad``, or the gradient of a forward pass already done."""
-        import torch
-
-        if (
-            problem.direction == "backward"
-        ):  # whoever restores the running statistics must not touch what autograd keeps
-            tensors = replace(
-                tensors, running_mean=tensors.running_mean.clone(), running_var=tensors.running_var.clone()
-            )
-        function = self.function(problem, tensors)
-        x, weight, bias = tensors.x, tensors.weight, tensors.bias
-        if problem.direction == "forward":
-            updated = tuple(getattr(tensors, name) for name in problem.outputs if name.startswith("running"))
-
-            def forward() -> tuple[torch.Tensor, ...]:
-                with torch.no_grad():
-                    found = function(x, weight, bias)
-                    return (*found, *updated) if isinstance(found, tuple) else (found, *updated)
-
-            return forward
-        wanted = [tensor.requires_grad_() for tensor in (x, weight, bias)[: len(problem.outputs)]]
-        results = function(x, weight, bias)
-        gradients = (tensors.dy, tensors.ds) if problem.residual else tensors.dy
-        return lambda: torch.autograd.grad(results, wanted, gradients, retain_graph=True)
+        return kernel_of(problem, tensors, self.function)
 
     def recorder(self, problem: Problem, tensors: Tensors) -> Recorder:
         """Record the library's function."""
         return recording(problem, tensors, self.function(problem, tensors))
+
+
+def kernel_of(problem: Problem, tensors: Tensors, build: Callable[[Problem, Tensors], Function]) -> Kernel:
+    """Return a built function under ``no_grad``, or, backward, the gradient of a forward pass already done."""
+    import torch
+
+    if problem.direction == "backward":  # whoever restores the running statistics must not touch what autograd keeps
+        tensors = replace(tensors, running_mean=tensors.running_mean.clone(), running_var=tensors.running_var.clone())
+    function = build(problem, tensors)
+    x, weight, bias = tensors.x, tensors.weight, tensors.bias
+    if problem.direction == "forward":
+        updated = tuple(getattr(tensors, name) for name in problem.outputs if name.startswith("running"))
+
+        def forward() -> tuple[torch.Tensor, ...]:
+            with torch.no_grad():
+                found = function(x, weight, bias)
+                return (*found, *updated) if isinstance(found, tuple) else (found, *updated)
+
+        return forward
+    wanted = [tensor.requires_grad_() for tensor in (x, weight, bias)[: len(problem.outputs)]]
+    results = function(x, weight, bias)
+    gradients = (tensors.dy, tensors.ds) if problem.residual else tensors.dy
+    return lambda: torch.autograd.grad(results, wanted, gradients, retain_graph=True)
 
 
 def _is_installed(module: str) -> bool:

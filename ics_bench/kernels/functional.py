@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,25 @@ def others_of(problem: Problem, tensors: Tensors) -> tuple[torch.Tensor, ...]:
     return (*running, tensors.required_residual()) if problem.residual else running
 
 
-def functional_norm(problem: Problem) -> Callable[..., torch.Tensor | tuple[torch.Tensor, torch.Tensor]]:
-    """Return a function of x, weight, bias, running mean and running variance, which batch norm alone reads.
+NARROW = frozenset({"layer", "rms", "group"})
+"""Norms whose γ and β PyTorch takes on a GPU in the dtype of x: its kernels for two types are for processors, and its
+fused RMS norm has none. Batch norm, which instance norm is made of, takes float32 beside any."""
 
-    With a residual, the function takes r besides, last, and returns y and s = x + r.
+
+def torch_declines(problem: Problem) -> str | None:
+    """Say what PyTorch's functions refuse: sets of one number, whose deviation is zero."""
+    positions = math.prod(problem.shape[2:])
+    if problem.norm == "instance" and positions == 1:
+        return "PyTorch's instance norm takes more than one position"
+    if problem.norm == "batch" and problem.training and problem.shape[0] * positions == 1:
+        return "PyTorch's batch norm takes more than one number a feature in training"
+    return None
+
+
+def functional_norm(problem: Problem) -> Callable[..., torch.Tensor | tuple[torch.Tensor, torch.Tensor]]:
+    """Return what a module calls, as a function of x, weight, bias, running mean and running variance.
+
+    Batch norm alone reads the last two. With a residual, it takes r besides, last, and returns y and s = x + r.
     """
     from torch.nn import functional
 
@@ -46,8 +62,13 @@ def functional_norm(problem: Problem) -> Callable[..., torch.Tensor | tuple[torc
     ) -> torch.Tensor:
         return functional.batch_norm(x, mean, variance, weight, bias, training, momentum, eps)
 
-    norms: dict[str, Callable[..., torch.Tensor]] = {"layer": layer, "rms": rms, "batch": batch}
-    norm = norms.get(problem.norm, group)
+    def instance(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+        return functional.instance_norm(x, None, None, weight, bias, True, momentum, eps)
+
+    norms: dict[str, Callable[..., torch.Tensor]] = {
+        "layer": layer, "rms": rms, "group": group, "instance": instance, "batch": batch
+    }  # fmt: skip
+    norm = norms[problem.norm]
 
     def add(
         x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *others: torch.Tensor

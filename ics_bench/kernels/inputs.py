@@ -23,7 +23,7 @@ SMALL = 1e-3
 
 
 def draw(problem: Problem, kind: Kind, seed: int, device: str = "cpu") -> Tensors:
-    """Draw the inputs of one call.
+    """Draw the inputs of one call: one problem's γ and β in a narrower dtype are another's, rounded.
 
     Parameters
     ----------
@@ -59,12 +59,13 @@ def draw(problem: Problem, kind: Kind, seed: int, device: str = "cpu") -> Tensor
         x = constant()
     elif kind == "small":
         x, running_var = SMALL * x, SMALL**2 * running_var
-    dtype, layout = getattr(torch, problem.dtype), memory_format(problem)
+    dtype, parameter_dtype = getattr(torch, problem.dtype), getattr(torch, problem.parameter_dtype)
+    layout = memory_format(problem)
     tensors = Tensors(
         x.to(dtype).contiguous(memory_format=layout),
         dy.to(dtype).contiguous(memory_format=layout),
-        1.0 - problem.weight_offset + normal(features),
-        normal(features),
+        (1.0 - problem.weight_offset + normal(features)).to(parameter_dtype),
+        normal(features).to(parameter_dtype),
         running_mean,
         running_var,
     )

@@ -43,7 +43,7 @@ def kept_bytes(provider: Provider, problem: Problem, tensors: Tensors) -> int:
     problem : Problem
         Its direction does not matter.
     tensors : Tensors
-        Inputs, whose running statistics the call may change.
+        Inputs of `Provider.adapted`, whose running statistics the call may change.
 
     Raises
     ------

@@ -19,6 +19,11 @@ TICK_SECONDS = 0.02
 """The kernel counts each core's time in hundredths of a second, at both ends of an interval."""
 
 
+def page_faults() -> int:
+    """Pages that this process has touched for the first time so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
 class Load:
     """Watch the processor: ``with Load() as load: ...``, then ``load.warnings()``.
 
@@ -34,8 +39,6 @@ class Load:
         Processor time of this process, over all its threads, and of its children where they count.
     others_seconds : float
         Processor time of everyone else, time stolen by a hypervisor included.
-    page_faults : int
-        Pages that this process touched for the first time.
     """
 
     def __init__(self, with_children: bool = False) -> None:
@@ -49,17 +52,15 @@ class Load:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         start, end = self._start, self._now()
-        self.wall_seconds, self.own_seconds, busy = (e - s for s, e in zip(start[:3], end[:3], strict=True))
+        self.wall_seconds, self.own_seconds, busy = (e - s for s, e in zip(start, end, strict=True))
         self.others_seconds = max(0.0, busy - self.own_seconds)
-        self.page_faults = int(end[3] - start[3])
 
-    def _now(self) -> tuple[float, float, float, int]:
+    def _now(self) -> tuple[float, float, float]:
         times = psutil.cpu_times()._asdict()
         busy = sum(times.get(name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
-        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         own = time.process_time() + self._with_children * (children.ru_utime + children.ru_stime)
-        return time.perf_counter(), own, busy, faults
+        return time.perf_counter(), own, busy
 
     def warnings(self) -> tuple[str, ...]:
         """Say what made the machine a contended one, if anything."""

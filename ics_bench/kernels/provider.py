@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -56,7 +56,8 @@ class Chains:
 class Tensors:
     """Inputs of one call, on the device.
 
-    x, dy and, where the problem has a residual, r and ds are in its dtype and layout; the rest is float32.
+    x, dy and, where the problem has a residual, r and ds are in its dtype and layout; γ and β are in its parameters'
+    dtype, and the running statistics in float32.
     """
 
     x: torch.Tensor
@@ -85,9 +86,9 @@ class Tensors:
             raise UsageError("the problem has a residual and its tensors have none; `inputs.draw` makes it")
         return self.residual
 
-    def clone(self) -> Tensors:
-        """Copy every tensor."""
-        return Tensors(**{name: tensor.clone() for name, tensor in self.named().items()})
+    def clone(self, shared: Collection[str] = ()) -> Tensors:
+        """Copy every tensor but those that are ``shared``, by name."""
+        return Tensors(**{name: t if name in shared else t.clone() for name, t in self.named().items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,8 @@ class Provider(ABC):
         What it offers.
     options : frozenset of str
         Which of the problem's `OPTIONS` it has.
+    narrow : frozenset of str
+        Norms whose γ and β it takes, on a GPU, in the dtype of x alone; dγ and dβ have it then. See `adapted`.
     capturable : bool
         Whether a kernel may be captured in a CUDA graph: it allocates, if at all, from torch's memory alone,
         and waits for nothing. Otherwise each launch is timed by events, launch overhead included.
@@ -147,6 +150,7 @@ class Provider(ABC):
     layouts: ClassVar[frozenset[str]] = frozenset({"contiguous", "channels_last"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
     options: ClassVar[frozenset[str]] = frozenset()
+    narrow: ClassVar[frozenset[str]] = frozenset()
     capturable: ClassVar[bool] = True
     promises: ClassVar[frozenset[str]] = frozenset()
 
@@ -179,6 +183,14 @@ class Provider(ABC):
             if not torch.cuda.is_available():
                 return "torch sees no CUDA device"
         return None
+
+    def adapted(self, problem: Problem, device: str) -> Problem:
+        """Return the problem as this provider has it: with parameters in the dtype of x where it takes no others.
+
+        Inputs and oracle are of this problem; its parameters are the other's, rounded before the clock runs.
+        """
+        narrow = problem.norm in self.narrow and device != "cpu"
+        return replace(problem, parameter_dtype=problem.dtype) if narrow else problem
 
     @abstractmethod
     def chains(self, problem: Problem, device: str) -> Chains:

@@ -14,9 +14,6 @@ Layout = Literal["contiguous", "channels_last"]
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Types of x, y and their gradients."""
 
-PARAMETER_BYTES = 4
-"""γ, β, their gradients and all statistics are float32, as in mixed-precision training (Micikevicius et al. 2018)."""
-
 ROW_NORMS = ("layer", "rms")
 """Normalize each row of ``(M, N)``."""
 
@@ -27,7 +24,10 @@ CHANNELS_LAST_RANKS = (4, 5)
 """Dimensions of shapes that torch can lay out with the channels last."""
 
 TENSOR_OUTPUTS = ("y", "s", "dx")
-"""Outputs in the shape and dtype of x; the others are float32, one number a feature."""
+"""Outputs in the shape and dtype of x; the others have one number a feature."""
+
+PARAMETER_GRADIENTS = ("dweight", "dbias")
+"""Outputs in the dtype of the parameters; running statistics are float32."""
 
 KERNEL_NORMS = (*ROW_NORMS, *GROUP_NORMS, "batch")
 """Norms with a reference to be checked against; any other is timed unchecked."""
@@ -49,6 +49,7 @@ class Problem:
     shape : tuple of int
         ``(M, N)`` for the row norms, ``(B, C, *)`` for the group norms, either for batch norm.
     dtype : {"float32", "bfloat16", "float16"}
+        Of x, y and their gradients.
     training : bool
         Whether batch norm takes its statistics from the batch. The other norms know no difference.
     groups : int
@@ -63,6 +64,9 @@ class Problem:
         Whether the norm is of s = x + r, rounded to the dtype as the residual stream of a transformer is
         stored, and s is returned beside y. The backward pass reads s, dy and the gradient ds that reaches s
         from elsewhere, and its dx is the gradient of both x and r. For the row norms.
+    parameter_dtype : {"float32", "bfloat16", "float16"}
+        Of γ, β and their gradients: float32, as in mixed-precision training (Micikevicius et al. 2018), or the
+        dtype of x for those who take no other (`Provider.adapted`). All statistics are float32.
     """
 
     norm: str
@@ -76,6 +80,7 @@ class Problem:
     layout: Layout = "contiguous"
     zero_centered: bool = False
     residual: bool = False
+    parameter_dtype: str = "float32"
 
     def __post_init__(self) -> None:
         if len(self.shape) < 2:
@@ -88,6 +93,10 @@ class Problem:
             raise ValueError(f"{self.groups} groups do not divide {self.num_features} features")
         if self.layout != "contiguous" and len(self.shape) not in CHANNELS_LAST_RANKS:
             raise ValueError(f"shape {self.shape} has no layout {self.layout!r}: it takes 4 or 5 dimensions")
+        if self.parameter_dtype not in ("float32", self.dtype):
+            raise ValueError(
+                f"parameter dtype {self.parameter_dtype!r} beside x in {self.dtype}: take 'float32' or {self.dtype!r}"
+            )
         for option in self.options:
             if self.norm not in ROW_NORMS:
                 raise ValueError(
@@ -189,7 +198,7 @@ def view(problem: Problem) -> View:
 def floor_bytes(problem: Problem) -> int:
     """Fewest bytes that the problem moves: each input read once, each output written once.
 
-    With S elements of b bytes, w bytes a parameter, C features and R reduction sets:
+    With S elements of b bytes, w bytes a parameter (4 unless its dtype is that of x), C features and R reduction sets:
 
     ============  ==================  ======================
     norm          forward             backward
@@ -211,7 +220,7 @@ def floor_bytes(problem: Problem) -> int:
     forward = problem.direction == "forward"
     if not problem.known:
         return (2 if forward else 3) * problem.tensor_bytes
-    one_parameter = problem.num_features * PARAMETER_BYTES
+    one_parameter = problem.num_features * DTYPE_BYTES[problem.parameter_dtype]
     parameters = 1 if problem.norm == "rms" else 2
     statistics = (4 if problem.norm == "rms" else 8) * problem.reduction_sets
     training_batch = problem.norm == "batch" and problem.training

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import resource
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import psutil
 import torch
@@ -16,7 +17,7 @@ from ics_bench.kernels.clock import Call, interleave, overhead_seconds
 from ics_bench.kernels.gpu_state import GpuState
 from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.kept import saved_storages
-from ics_bench.kernels.provider import Provider, Tensors
+from ics_bench.kernels.provider import Kernel, Provider, Tensors
 from ics_bench.kernels.rotation import MEBIBYTE, plan_sets
 from ics_bench.kernels.spec import DTYPE_BYTES, Problem, floor_bytes
 
@@ -27,6 +28,8 @@ MEGA = 1e6
 
 COPY = "copy"
 """Name of the arm that every run has."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,12 @@ def measure_throughput(provider: Provider, problem: Problem, seed: int, device: 
 
 
 def compare(
-    providers: Mapping[str, Provider], problem: Problem, seed: int, device: str, memory_bytes: int
+    providers: Mapping[str, Provider],
+    problem: Problem,
+    seed: int,
+    device: str,
+    memory_bytes: int,
+    failures: MutableMapping[str, str] | None = None,
 ) -> dict[str, Throughput]:
     """Time kernels of several providers and a copy of as many bytes in one interleaved run.
 
@@ -96,28 +104,62 @@ def compare(
     device : {"cpu", "cuda"}
     memory_bytes : int
         Most memory for the rotated buffers; half of what is free is used at most.
+    failures : mutable mapping of str to str, optional
+        Takes the errors of kernels that cannot be prepared or called, by provider, and the others are timed.
+        Without it, the first such error is raised.
     """
     if device != "cpu":
         from ics_bench.kernels.cuda_throughput import compare_on_gpu
 
-        return compare_on_gpu(providers, problem, seed, torch.device(device), memory_bytes)
+        return compare_on_gpu(providers, problem, seed, torch.device(device), memory_bytes, failures)
     nbytes = floor_bytes(problem)
     tensors = draw(problem, "normal", seed, device)
-    saved = [saved_bytes(provider, problem, tensors.clone()) for provider in providers.values()]
+    saved = each(providers, lambda p: saved_bytes(p, *prepared_for(p, problem, tensors)), failures)
     memory = min(memory_bytes, psutil.virtual_memory().available // 2)
-    sets = plan_sets((1 + len(providers)) * nbytes + sum(saved), last_level_cache_bytes(), memory)
-    arms: dict[str, Sequence[Call]] = {COPY: copies(problem.dtype, nbytes // 2, sets.count, seed, device)}
-    for name, provider in providers.items():
-        arms[name] = [provider.prepare(problem, tensors.clone()) for _ in range(sets.count)]
-    samples = interleave(arms, random.Random(seed))
+    sets = plan_sets((1 + len(saved)) * nbytes + sum(saved.values()), last_level_cache_bytes(), memory)
+    copying = {COPY: copies(problem.dtype, nbytes // 2, sets.count, seed, device)}
+    running = {name: providers[name] for name in saved}
+    kernels = each(running, lambda p: kernels_of(p, problem, tensors, sets.count), failures)
+    samples = interleave({**copying, **kernels}, random.Random(seed))
     shared = (*sets.warnings(), *samples.load.warnings())
     copy, copy_bytes = samples.seconds[COPY], 2 * (nbytes // 2)
     found = {}
-    for name in providers:
+    for name in kernels:
         kernel = samples.seconds[name]
-        alone = len(providers) == 1
-        cost = _cost_warnings(kernel, samples.load.page_faults if alone else 0, nbytes)
+        cost = _cost_warnings(kernel, samples.page_faults[name], nbytes)
         found[name] = Throughput(kernel, copy, copy_bytes, sets.in_cache, (*shared, *cost))
+    return found
+
+
+def prepared_for(provider: Provider, problem: Problem, tensors: Tensors) -> tuple[Problem, Tensors]:
+    """Return a provider's own problem and tensors (`Provider.adapted`); forward passes share the gradients."""
+    problem = provider.adapted(problem, tensors.x.device.type)
+    own = tensors.clone(shared=("dy", "ds") if problem.direction == "forward" else ())
+    dtype = getattr(torch, problem.parameter_dtype)
+    return problem, replace(own, weight=own.weight.to(dtype), bias=own.bias.to(dtype))
+
+
+def kernels_of(provider: Provider, problem: Problem, tensors: Tensors, count: int) -> list[Kernel]:
+    """Prepare a kernel for each set of buffers, and call the first: who cannot run fails here, not among the others."""
+    kernels = [provider.prepare(*prepared_for(provider, problem, tensors)) for _ in range(count)]
+    kernels[0]()
+    return kernels
+
+
+def each(
+    providers: Mapping[str, Provider],
+    what: Callable[[Provider], Result],
+    failures: MutableMapping[str, str] | None,
+) -> dict[str, Result]:
+    """Do something with every provider; those that raise are missing, their errors written to ``failures``."""
+    found = {}
+    for name, provider in providers.items():
+        try:
+            found[name] = what(provider)
+        except Exception as error:
+            if failures is None:
+                raise
+            failures[name] = repr(error)
     return found
 
 

@@ -10,7 +10,7 @@ from ics_bench.kernels.cuda_clock import COLD_ROUNDS, Arm, time_on_gpu
 from ics_bench.kernels.cuda_throughput import copies_on_gpu
 from ics_bench.kernels.provider import load_provider
 from ics_bench.kernels.rotation import GPU_CACHE_FACTOR, plan_sets
-from ics_bench.kernels.spec import Problem
+from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, Problem
 from ics_bench.kernels.throughput import compare
 from ics_bench.workloads import load_workload
 
@@ -47,6 +47,8 @@ def test_kernels_are_compared_in_one_run_and_the_gpus_state_is_recorded() -> Non
     problem = Problem("layer", "forward", (8192, 4096), "bfloat16")
     found = compare(providers, problem, seed=0, device="cuda", memory_bytes=2**34)
     assert set(found) == set(providers)
+    # Torch's layer norm takes no float32 parameters beside bfloat16 here: it gets them rounded (`Provider.adapted`).
+    assert providers["torch_eager"].adapted(problem, "cuda").parameter_dtype == "bfloat16"
     for timed in found.values():
         assert not timed.in_cache
         assert timed.state is not None
@@ -58,6 +60,19 @@ def test_a_kernel_that_no_graph_can_hold_is_timed_with_its_launch_and_says_so() 
     providers = {"cupy_arrays": load_provider("cupy_arrays")}
     found = compare(providers, Problem("layer", "forward", (1024, 1024)), 0, "cuda", 2**32)
     assert any("no CUDA graph holds" in warning for warning in found["cupy_arrays"].warnings)
+
+
+@pytest.mark.parametrize("norm", KERNEL_NORMS)
+@pytest.mark.parametrize("dtype", DTYPE_BYTES)
+def test_torchs_kernels_run_forward_and_backward_and_are_timed(norm: str, dtype: str) -> None:
+    """Whether they are within their bounds is theirs; that they take what they are given is ours."""
+    shape = (512, 256) if norm in ("layer", "rms") else (16, 32, 14, 14)
+    for direction in ("forward", "backward"):
+        problem = Problem(norm, direction, shape, dtype, groups=2)  # type: ignore[arg-type]
+        failures: dict[str, str] = {}
+        found = compare({"torch_eager": load_provider("torch_eager")}, problem, 0, "cuda", 2**32, failures)
+        assert not failures
+        assert set(found) == {"torch_eager"}
 
 
 @pytest.mark.parametrize("provider", ["cuda", "torch_eager"])

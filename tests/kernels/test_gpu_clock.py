@@ -1,8 +1,10 @@
 """What a GPU's clock decides without a GPU: when to doubt, how long to replay, what the driver said."""
 
 import os
+import random
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -10,6 +12,8 @@ from host_gpu import COMPILER, HostGpu
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ics_bench.kernels import cuda_clock
+from ics_bench.kernels.capacity import free_bytes, release
 from ics_bench.kernels.cuda.copying import plan_copy
 from ics_bench.kernels.cuda.geometry import Device
 from ics_bench.kernels.cuda_clock import REPLAY_SECONDS, GpuSamples, disagreement, loops_for
@@ -37,6 +41,82 @@ def test_samples_say_what_makes_a_time_doubtful() -> None:
     )
     assert len(samples.warnings("b")) == 3
     assert "no CUDA graph" in samples.warnings("b")[1]
+    assert samples.warnings("b") == (*held.warnings(), *samples.doubts("b"))
+
+
+class Event:
+    """A point in a queue that nothing works through: a second between any two."""
+
+    def __init__(self, enable_timing: bool = False) -> None:
+        assert enable_timing
+
+    def record(self) -> None:
+        return None
+
+    def elapsed_time(self, end: "Event") -> float:
+        return 1e3
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clock run without a GPU."""
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: None)
+    monkeypatch.setattr(cuda_clock, "WARM_UP_SECONDS", 1e-6)
+
+
+def test_a_gpu_is_warm_before_cold_launches_and_is_looked_at_while_every_arm_works(
+    no_gpu: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    class Properties:
+        L2_cache_size, uuid = 1024, "1234"
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
+    cold, keep_busy = cuda_clock._cold, cuda_clock._keep_busy
+    monkeypatch.setattr(cuda_clock, "_cold", lambda *arguments: (order.append("cold"), cold(*arguments))[1])
+    monkeypatch.setattr(cuda_clock, "_keep_busy", lambda *arguments: (order.append("warm"), keep_busy(*arguments))[1])
+    monkeypatch.setattr(cuda_clock, "look", lambda uuid: order.append("look") or GpuState(reasons=0))
+    arms = {name: cuda_clock.Arm([lambda name=name: order.append(name)], capturable=False) for name in ("copy", "ours")}
+    samples = cuda_clock.time_on_gpu(arms, random.Random(0), torch.device("cpu"))
+    assert order.index("warm") < order.index("cold")
+    assert set(order[-3:-1]) == {"copy", "ours"}
+    assert order[-1] == "look"
+    assert samples.state == GpuState(reasons=0)
+
+
+def test_the_cache_is_displaced_by_reading() -> None:
+    """Written lines would be written back while the kernel runs."""
+    flush = torch.zeros(8)
+    version = flush._version
+
+    class Read(torch.overrides.TorchFunctionMode):
+        seen: ClassVar[list[object]] = []
+
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            self.seen.append(function)
+            return function(*args, **(kwargs or {}))
+
+    with pytest.MonkeyPatch.context() as patch, Read():
+        patch.setattr(torch.cuda, "Event", Event)
+        patch.setattr(torch.cuda, "synchronize", lambda: None)
+        assert len(cuda_clock._cold([lambda: None], flush)) == cuda_clock.COLD_ROUNDS
+    assert Read.seen == [torch.Tensor.sum] * cuda_clock.COLD_ROUNDS
+    assert flush._version == version
+
+
+def test_memory_that_torch_keeps_for_later_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 80000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 500)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 200)
+    assert free_bytes("cuda") == 1300
+    emptied: list[None] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(None))
+    release("cpu")
+    assert not emptied
+    release("cuda")
+    assert emptied
 
 
 @given(st.floats(1e-7, 1.0), st.integers(1, 1000))

@@ -50,6 +50,14 @@ def test_zero_centred_weights_make_the_scale_that_plain_ones_are(kind: str) -> N
     assert plain.bias.equal(centered.bias)
 
 
+def test_narrow_parameters_are_the_others_rounded() -> None:
+    wide = replace(PROBLEMS[0], dtype="bfloat16")
+    plain, narrow = draw(wide, "normal", 1), draw(replace(wide, parameter_dtype="bfloat16"), "normal", 1)
+    for name, tensor in narrow.named().items():
+        expected = getattr(plain, name)
+        assert tensor.equal(expected.bfloat16() if name in ("weight", "bias") else expected)
+
+
 @pytest.mark.parametrize("dtype", sorted(DTYPE_BYTES))
 def test_a_residual_leaves_the_sum_what_x_is(dtype: str) -> None:
     plain = Problem("layer", "forward", (16, 200), dtype)

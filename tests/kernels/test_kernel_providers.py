@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from ics_bench.core import UsageError
 from ics_bench.kernels import PROVIDERS
@@ -17,8 +19,10 @@ from ics_bench.kernels.functional import functional_norm, others_of
 from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.provider import Kernel, Provider, Tensors, load_provider
 from ics_bench.kernels.providers.cupy_arrays import CupyArrays, stream_kept
+from ics_bench.kernels.providers.torch_eager import TorchEager
 from ics_bench.kernels.shapes import variants
 from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, OPTIONS, ROW_NORMS, Problem
+from ics_bench.kernels.throughput import compare
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 LIBRARIES = ("cupy", "liger_kernel", "quack", "apex", "triton")
@@ -37,16 +41,22 @@ def test_listing_providers_imports_none_of_their_libraries() -> None:
     assert {name for name in LIBRARIES if name in sys.modules} == before
 
 
-@pytest.mark.parametrize("name", [n for n in PROVIDERS.builtin() if n != "module"])
+@pytest.mark.parametrize(
+    "name", [n if n != "torch_compile" else pytest.param(n, marks=pytest.mark.full) for n in PROVIDERS.builtin()]
+)
 def test_a_provider_says_why_it_cannot_run_here_or_runs(name: str) -> None:
     provider = load_provider(name)
-    norm = next(norm for norm in KERNEL_NORMS if provider.takes(norm))
+    norm = next((norm for norm in KERNEL_NORMS if provider.takes(norm)), "batch_renorm")
     problem = _problem(norm)
     for device in ("cpu", "cuda"):
         reason = provider.why_not(problem, device)
         if device not in provider.devices:
             assert f"no device '{device}'" in str(reason)
-        elif device == "cuda" and not torch.cuda.is_available():
+        elif device == "cpu":
+            assert reason is None
+            y, *_ = provider.prepare(problem, draw(problem, "normal", 0))()
+            assert y.shape == problem.shape
+        elif not torch.cuda.is_available():
             assert reason == "torch sees no CUDA device"
 
 
@@ -63,11 +73,86 @@ def test_a_library_that_is_not_installed_is_named_with_its_remedy(name: str, mon
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     norm = next(norm for norm in KERNEL_NORMS if provider.takes(norm))
     assert provider.why_not(_problem(norm), "cuda") == f"{provider.module} is not installed: {provider.remedy}"
-    assert "channels_last" in str(
-        provider.why_not(Problem("group", "forward", (2, 8, 2, 2), layout="channels_last"), "cuda")
-        if provider.takes("group")
-        else provider.why_not(Problem("batch", "forward", (2, 8, 2, 2), layout="channels_last"), "cuda")
-    ) or not provider.takes("group")
+
+
+def test_a_layout_that_a_library_does_not_take_is_named() -> None:
+    reason = load_provider("liger").why_not(Problem("group", "forward", (2, 8, 2, 2), layout="channels_last"), "cuda")
+    assert reason == "Liger has no layout 'channels_last'; it has contiguous"
+
+
+@pytest.mark.parametrize("name", ["torch_eager", "torch_compile"])
+def test_torch_gets_parameters_in_the_dtype_of_x_on_a_gpu_where_it_takes_no_others(name: str) -> None:
+    provider = load_provider(name)
+    taken = {
+        (norm, device): provider.adapted(_problem(norm, dtype="bfloat16"), device).parameter_dtype
+        for norm in KERNEL_NORMS
+        for device in ("cpu", "cuda")
+    }
+    assert {key for key, dtype in taken.items() if dtype == "bfloat16"} == {
+        ("layer", "cuda"), ("rms", "cuda"), ("group", "cuda"),
+    }  # fmt: skip
+    assert load_provider("cuda").adapted(_problem("layer", dtype="bfloat16"), "cuda").parameter_dtype == "float32"
+
+
+class AsOnAGpu(TorchEager):
+    """Takes parameters in the dtype of x here, too, and keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[Tensors] = []
+
+    def adapted(self, problem: Problem, device: str) -> Problem:
+        return super().adapted(problem, "cuda")
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        self.given.append(tensors)
+        return super().prepare(problem, tensors)
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")  # of the other
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(("norm", "direction"), [("layer", "forward"), ("rms", "forward"), ("rms", "backward")])
+def test_parameters_in_the_dtype_of_x_are_checked_and_timed_as_such(norm: str, direction: str, dtype: str) -> None:
+    provider, problem = AsOnAGpu(), _problem(norm, direction, dtype)
+    verdict = check(provider, problem, seed=3, device="cpu")
+    assert 0.0 < verdict.error_over_bound <= 1.0, verdict.worst
+    compare({"torch": provider, "other": PlainTorch()}, problem, 0, "cpu", 2**20)
+    assert {tensors.weight.dtype for tensors in provider.given} == {getattr(torch, dtype)}
+    assert {tensors.running_mean.dtype for tensors in provider.given} == {torch.float32}
+
+
+def test_a_scale_that_would_be_rounded_on_a_gpu_is_declined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    problem = replace(_problem("layer", dtype="bfloat16"), zero_centered=True)
+    eager = load_provider("torch_eager")
+    assert "to which 1 + γ would be rounded" in str(eager.why_not(problem, "cuda"))
+    assert eager.why_not(problem, "cpu") is None
+    assert eager.why_not(replace(problem, dtype="float32"), "cuda") is None
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_torchs_instance_and_batch_norm_are_what_a_module_calls(norm: str, direction: str) -> None:
+    called = []
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            called.append(function)
+            return function(*args, **(kwargs or {}))
+
+    problem = _problem(norm, direction)
+    with Watch():
+        load_provider("torch_eager").prepare(problem, draw(problem, "normal", 0))()
+    assert getattr(functional, f"{norm}_norm") in called
+    assert torch.native_group_norm not in called
+
+
+@pytest.mark.parametrize("name", ["torch_eager", "torch_compile"])
+def test_what_torch_refuses_is_declined_and_not_left_to_fail(name: str) -> None:
+    provider = load_provider(name)
+    assert "more than one position" in str(provider.why_not(Problem("instance", "forward", (4, 8, 1, 1)), "cpu"))
+    single = Problem("batch", "forward", (1, 8, 1, 1))
+    assert "more than one number a feature" in str(provider.why_not(single, "cpu"))
+    assert provider.why_not(replace(single, training=False), "cpu") is None
 
 
 class Numpy(CupyArrays):

@@ -161,3 +161,12 @@ def test_group_norms_say_what_they_return(norm: str) -> None:
 def test_a_number_of_groups_below_one_is_refused_with_the_remedy(groups: int) -> None:
     with pytest.raises(ValueError, match=f"{groups} groups: take 1 or more"):
         Problem("group", "forward", MAPS, groups=groups)
+
+
+def test_parameters_in_the_dtype_of_x_move_fewer_bytes_and_no_third_dtype_is_taken() -> None:
+    for direction, parameters in (("forward", 2), ("backward", 3)):
+        wide = Problem("layer", direction, (16, 200), "bfloat16")
+        narrow = replace(wide, parameter_dtype="bfloat16")
+        assert floor_bytes(wide) - floor_bytes(narrow) == parameters * 2 * 200
+    with pytest.raises(ValueError, match="'float16' beside x in bfloat16: take 'float32' or 'bfloat16'"):
+        replace(wide, parameter_dtype="float16")

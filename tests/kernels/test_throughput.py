@@ -6,7 +6,7 @@ from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, load_provider
 from ics_bench.kernels.rotation import CACHE_FACTOR, plan_sets
 from ics_bench.kernels.spec import Problem, floor_bytes
-from ics_bench.kernels.throughput import copies, measure_throughput, saved_bytes
+from ics_bench.kernels.throughput import compare, copies, measure_throughput, prepared_for, saved_bytes
 
 EAGER = load_provider("torch_eager")
 
@@ -78,3 +78,53 @@ def test_kernel_and_copy_are_timed_in_the_same_rounds_over_the_same_bytes(direct
     assert min(timed.kernel + timed.copy) > 0
     assert abs(timed.copy_bytes - floor_bytes(problem)) < 2 * 4
     assert any("working set" in warning for warning in timed.warnings)
+
+
+class Allocates(Provider):
+    """Touches as much new memory as it is told, in every call."""
+
+    summary = "allocates"
+
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
+
+    def chains(self, problem: Problem, device: str) -> Chains:
+        return Chains(0, 0, 0)
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        import mmap
+
+        def call() -> tuple[object, ...]:
+            memory = mmap.mmap(-1, max(1, self.nbytes))
+            memory[:: mmap.PAGESIZE] = bytes(len(memory[:: mmap.PAGESIZE]))
+            return ()
+
+        return call
+
+
+def test_page_faults_are_told_of_the_kernel_that_has_them_among_several() -> None:
+    problem = Problem("layer", "forward", (256, 512))
+    found = compare({"frugal": Allocates(1), "lavish": Allocates(2**20)}, problem, 0, "cpu", 2**20)
+    told = {name for name, timed in found.items() if any("new memory" in warning for warning in timed.warnings)}
+    assert told == {"lavish"}
+
+
+def test_a_forward_pass_has_no_copy_of_its_own_of_the_gradients() -> None:
+    for direction, shared in (("forward", {"dy", "ds"}), ("backward", set())):
+        problem = Problem("layer", direction, (8, 16), "bfloat16", residual=True)
+        tensors = draw(problem, "normal", 0)
+        _, own = prepared_for(EAGER, problem, tensors)
+        assert {name for name, tensor in own.named().items() if tensor is getattr(tensors, name)} == shared
+
+
+def test_a_kernel_that_fails_is_raised_or_told_as_asked() -> None:
+    class Fails(Allocates):
+        def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+            raise MemoryError("no room")
+
+    problem, providers = Problem("layer", "forward", (8, 16)), {"mine": Fails(0), "torch": EAGER}
+    with pytest.raises(MemoryError):
+        compare(providers, problem, 0, "cpu", 2**20)
+    failures: dict[str, str] = {}
+    assert set(compare(providers, problem, 0, "cpu", 2**20, failures)) == {"torch"}
+    assert failures == {"mine": "MemoryError('no room')"}

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ics_bench.kernels.differentiable import Differentiable
-from ics_bench.kernels.functional import functional_norm, others_of
+from ics_bench.kernels.functional import NARROW, functional_norm, others_of, torch_declines
 from ics_bench.kernels.provider import Kernel, Tensors
 from ics_bench.kernels.spec import OPTIONS, Problem
 
@@ -24,10 +24,11 @@ class TorchCompile(Differentiable):
     devices = frozenset({"cpu", "cuda"})
     options = frozenset(OPTIONS)
     layouts = frozenset({"contiguous", "channels_last"})
+    narrow = NARROW
 
     def why_not(self, problem: Problem, device: str) -> str | None:
-        """Add that a residual is summed in float32, and normalized before it is rounded."""
-        reason = super().why_not(problem, device)
+        """Add what PyTorch refuses, and that a residual is summed in float32, and normalized before it is rounded."""
+        reason = super().why_not(problem, device) or torch_declines(problem)
         if reason is None and problem.residual and problem.dtype != "float32":
             return f"torch.compile normalizes x + r before it is rounded to {problem.dtype}: not the s that it returns"
         return reason

@@ -1,4 +1,4 @@
-"""PyTorch's own kernels, called as operators: no module, and no autograd where the operator allows it."""
+"""PyTorch's own kernels as a training step runs them: no module, and no autograd where one operator does the work."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ics_bench.kernels.functional import functional_norm, others_of
+from ics_bench.kernels.differentiable import kernel_of
+from ics_bench.kernels.functional import NARROW, functional_norm, others_of, torch_declines
 from ics_bench.kernels.provider import Chains, Kernel, Provider, Recorder, Tensors, any_order, recording
-from ics_bench.kernels.spec import OPTIONS, ROW_NORMS, Problem
+from ics_bench.kernels.spec import OPTIONS, Problem
 
 WELFORD_CHUNK = 16
 """Vectors that ATen's RowwiseMoments folds serially before it cascades (aten/src/ATen/native/cpu/moments_utils.h)."""
@@ -66,31 +67,6 @@ def _layer_backward(problem: Problem, t: Tensors) -> Kernel:
     return add
 
 
-def _rms_forward(problem: Problem, t: Tensors) -> Kernel:
-    from torch.nn import functional
-
-    size = [problem.num_features]
-    with warnings.catch_warnings():  # said once a process, of a fused kernel that exists on GPUs only
-        warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
-        functional.rms_norm(t.x, size, t.weight, problem.eps)
-    if problem.options:
-        return _variant_forward(problem, t, lambda s, w: functional.rms_norm(s, size, w, problem.eps))
-    return lambda: (functional.rms_norm(t.x, size, t.weight, problem.eps),)
-
-
-def _rms_backward(problem: Problem, t: Tensors) -> Kernel:
-    """Through autograd: on the CPU, RMS norm is composed of other operators and has no backward of its own."""
-    import torch
-
-    _rms_forward(problem, t)
-    x, weight = t.x.requires_grad_(), t.weight.requires_grad_()
-    s = _stream(problem, t)
-    y = torch.nn.functional.rms_norm(s, [problem.num_features], _scale(problem, t), problem.eps)
-    if problem.residual:
-        return lambda: torch.autograd.grad((y, s), (x, weight), (t.dy, t.ds), retain_graph=True)
-    return lambda: torch.autograd.grad(y, (x, weight), t.dy, retain_graph=True)
-
-
 def _group_sizes(problem: Problem) -> tuple[int, int, int, int]:
     batch, features = problem.shape[:2]
     return batch, features, math.prod(problem.shape[2:]), problem.num_groups
@@ -112,57 +88,57 @@ def _group_backward(problem: Problem, t: Tensors) -> Kernel:
     return lambda: call(t.dy, t.x, mean, rstd, t.weight, *sizes, mask)
 
 
-def _batch_forward(problem: Problem, t: Tensors) -> Kernel:
-    import torch
+def _functional(problem: Problem, t: Tensors) -> Kernel:
+    """Call what a module calls, recorded for the backward pass.
 
-    statistics = (t.running_mean, t.running_var)
-    y = torch.empty_like(t.x)
-    saved = torch.empty_like(t.running_mean), torch.empty_like(t.running_mean)
-    returned = (y, *statistics) if problem.training else (y,)
-
-    def call() -> tuple[Any, ...]:
-        torch.ops.aten.native_batch_norm.out(
-            t.x, t.weight, t.bias, *statistics, problem.training, problem.momentum, problem.eps,
-            out=y, save_mean=saved[0], save_invstd=saved[1],
-        )  # fmt: skip
-        return returned
-
-    return call
+    RMS norm is composed of other operators on the CPU. Instance norm repeats γ for every sample and calls batch
+    norm, which picks cuDNN or a kernel of its own: none of them has an operator to be called both ways.
+    """
+    return kernel_of(problem, t, _function)
 
 
-def _batch_backward(problem: Problem, t: Tensors) -> Kernel:
-    import torch
-
-    mask = [True, problem.training, problem.training]
-    running = t.running_mean.clone(), t.running_var.clone()
-    _, mean, rstd = torch.native_batch_norm(
-        t.x, t.weight, t.bias, *running, problem.training, problem.momentum, problem.eps
-    )
-    call = torch.ops.aten.native_batch_norm_backward.default
-    arguments = t.dy, t.x, t.weight, t.running_mean, t.running_var, mean, rstd, problem.training, problem.eps, mask
-    return (lambda: call(*arguments)) if problem.training else (lambda: call(*arguments)[:1])
+def _function(problem: Problem, t: Tensors) -> Callable[..., Any]:
+    norm, others = functional_norm(problem), others_of(problem, t)
+    if problem.norm == "rms" and t.x.dtype != t.weight.dtype:
+        with warnings.catch_warnings():  # said once a process, of a fused kernel that exists on GPUs only
+            warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
+            norm(t.x.detach(), t.weight.detach(), t.bias, *others)
+    return lambda *inputs: norm(*inputs, *others)
 
 
 _BUILDERS: dict[tuple[str, str], Callable[[Problem, Tensors], Kernel]] = {
     ("layer", "forward"): _layer_forward,
     ("layer", "backward"): _layer_backward,
-    ("rms", "forward"): _rms_forward,
-    ("rms", "backward"): _rms_backward,
+    ("rms", "forward"): _functional,
+    ("rms", "backward"): _functional,
     ("group", "forward"): _group_forward,
     ("group", "backward"): _group_backward,
-    ("instance", "forward"): _group_forward,
-    ("instance", "backward"): _group_backward,
-    ("batch", "forward"): _batch_forward,
-    ("batch", "backward"): _batch_backward,
+    ("instance", "forward"): _functional,
+    ("instance", "backward"): _functional,
+    ("batch", "forward"): _functional,
+    ("batch", "backward"): _functional,
 }
 
 
 class TorchEager(Provider):
-    """PyTorch's operators as a training step calls them."""
+    """What `torch.nn.functional` runs in a training step, without its overhead where that can be left out.
 
-    summary = "PyTorch's operators, called directly"
+    Layer norm and group norm are single operators, called both ways; the others are functions, and the gradient of
+    a recorded call is their backward pass.
+    """
+
+    summary = "what torch.nn.functional runs"
     devices = frozenset({"cpu", "cuda"})
     options = frozenset(OPTIONS)
+    narrow = NARROW
+
+    def why_not(self, problem: Problem, device: str) -> str | None:
+        """Add what PyTorch refuses, and that it would round a scale of 1 + γ."""
+        reason = super().why_not(problem, device) or torch_declines(problem)
+        taken = self.adapted(problem, device).parameter_dtype
+        if reason is None and problem.zero_centered and taken != "float32":
+            return f"PyTorch's {problem.norm} norm takes its scale in {taken} on a GPU, to which 1 + γ would be rounded"
+        return reason
 
     def chains(self, problem: Problem, device: str) -> Chains:
         """Count the additions in ATen's CPU loops; elsewhere, no order of n additions exceeds n."""
@@ -175,11 +151,8 @@ class TorchEager(Provider):
         return _BUILDERS[problem.norm, problem.direction](problem, tensors)
 
     def recorder(self, problem: Problem, tensors: Tensors) -> Recorder:
-        """Record `torch.nn.functional`, which calls the same operators."""
-        if problem.norm == "rms":
-            _rms_forward(problem, tensors)  # its warning is said once a process
-        norm, others = functional_norm(problem), others_of(problem, tensors)
-        return recording(problem, tensors, lambda *inputs: norm(*inputs, *others))
+        """Record `torch.nn.functional`."""
+        return recording(problem, tensors, _function(problem, tensors))
 
 
 def _lanes() -> int:
@@ -220,11 +193,15 @@ def _cpu_chains(problem: Problem) -> Chains:
     samples = problem.shape[0]
     positions = math.prod(problem.shape[2:])
     features = problem.num_features
+    if problem.norm == "instance":  # batch norm of one sample with B·C channels, whose gradients are summed
+        channels = (1, samples * features, *problem.shape[2:])
+        one = _cpu_chains(replace(problem, norm="batch", shape=channels, layout="contiguous"))
+        return replace(one, parameters=one.parameters + samples)
     if problem.norm == "layer":
         return Chains(_moments(features, problem.dtype), _vector(features), _split(samples))
     if problem.norm == "rms":
         return Chains(_cascade(features), _cascade(features), _cascade(samples))
-    if problem.norm not in ROW_NORMS and problem.norm != "batch":
+    if problem.norm == "group":
         members = features // problem.num_groups
         over_positions = _vector(positions)
         return Chains(

@@ -1,0 +1,76 @@
+"""Parts of a kernel's results at full size: right for right kernels, and a bug that only size brings out is seen."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ics_bench.kernels import full_check, race
+from ics_bench.kernels.full_check import full_error
+from ics_bench.kernels.provider import Kernel, Tensors, load_provider
+from ics_bench.kernels.providers.torch_eager import TorchEager
+from ics_bench.kernels.race import Race
+from ics_bench.kernels.spec import KERNEL_NORMS, ROW_NORMS, Problem
+
+EAGER = load_provider("torch_eager")
+
+
+def _problem(norm: str, direction: str, **changes: object) -> Problem:
+    shape = (60, 48) if norm in ROW_NORMS else (6, 8, 5, 7)
+    return replace(Problem(norm, direction, shape, groups=4), **changes)
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("norm", KERNEL_NORMS)
+def test_right_kernels_are_right_at_full_size(norm: str, direction: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(full_check, "CHUNK_ELEMENTS", 7 * 48)  # rows in several chunks, the last of them short
+    problems = [_problem(norm, direction)]
+    if norm in ROW_NORMS:
+        problems += [replace(problems[0], residual=True), replace(problems[0], zero_centered=True)]
+    elif norm == "batch":
+        problems += [replace(problems[0], training=False), replace(problems[0], layout="channels_last")]
+    for problem in problems:
+        error, where = full_error(EAGER, problem, 3, "cpu")
+        assert 0.0 < error <= 1.0, where
+
+
+class Spoils(TorchEager):
+    """Changes a result where the shape is large."""
+
+    def __init__(self, spoil: Callable[[tuple[torch.Tensor, ...]], object]) -> None:
+        self.spoil = spoil
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        kernel = super().prepare(problem, tensors)
+
+        def call() -> tuple[torch.Tensor, ...]:
+            outputs = tuple(output.clone() for output in kernel())
+            if problem.shape in ((60, 48), (6, 8, 5, 7)):
+                self.spoil(outputs)
+            return outputs
+
+        return call
+
+
+BUGS = {
+    "last row": ("layer", "forward", lambda outputs: outputs[0][-1].zero_()),
+    "first row of dx": ("rms", "backward", lambda outputs: outputs[0][0].mul_(1.01)),
+    "last column of dweight": ("layer", "backward", lambda outputs: outputs[1][-1:].mul_(1.01)),
+    "first column of dbias": ("layer", "backward", lambda outputs: outputs[2][:1].add_(0.1)),
+    "last sample": ("group", "forward", lambda outputs: outputs[0][-1, -1].zero_()),
+    "running variance": ("batch", "forward", lambda outputs: outputs[2][-1:].mul_(1.01)),
+}
+
+
+@pytest.mark.parametrize(("norm", "direction", "spoil"), BUGS.values(), ids=BUGS)
+def test_a_bug_that_only_a_large_shape_has_makes_a_kernel_wrong(
+    norm: str, direction: str, spoil: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(race, "CHECKED_ELEMENTS", 400)
+    row = Race({"mine": Spoils(spoil), "torch": EAGER}, "cpu", 0, 2**20).run(_problem(norm, direction))
+    assert not row.cannot
+    assert {one.provider: one.correct for one in row.scores} == {"mine": False, "torch": True}
+    wrong = next(one for one in row.scores if not one.correct)
+    assert wrong.time is None
+    assert "at full size" in wrong.warnings[0]
