@@ -82,7 +82,9 @@ def check_throughout(name: str, device: str, only: re.Pattern[str]) -> list[dict
         except Exception as error:  # one kernel that cannot be launched must not hide the others
             failures.append({"problem": name_of(problem), "error": repr(error)})
             continue
-        if not verdict.correct:
+        if verdict.unchecked is not None:
+            failures.append({"problem": name_of(problem), "error": f"could not be checked: {verdict.unchecked}"})
+        elif not verdict.correct:
             over = verdict.error_over_bound
             known = over if math.isfinite(over) else "inf"
             failures.append({"problem": name_of(problem), "worst": verdict.worst, "over": known})

@@ -73,7 +73,7 @@ from ics_bench.kernels.reference import (
     stream_gradient,
     without_residual,
 )
-from ics_bench.kernels.spec import PARAMETER_GRADIENTS, TENSOR_OUTPUTS, Problem, View, view
+from ics_bench.kernels.spec import Problem, View, view
 
 EPSILON = 2.0**-24
 """Unit roundoff of float32, the type that kernels compute in."""
@@ -179,11 +179,7 @@ def error_bounds(problem: Problem, inputs: Inputs, chains: Chains) -> dict[str, 
         arithmetic["dx"] = _with_stream(problem, arithmetic["dx"], exact["dx"], ds, chains)
     bounds = {}
     for name in whole.outputs:
-        dtype = "float32"
-        if name in TENSOR_OUTPUTS:
-            dtype = problem.dtype
-        elif name in PARAMETER_GRADIENTS:
-            dtype = problem.parameter_dtype
+        dtype = problem.dtype_of(name)
         u = UNIT_ROUNDOFF[dtype]
         bounds[name] = u * np.abs(exact[name]) + HALF_SUBNORMAL[dtype] + (1.0 + u) * arithmetic[name]
     if "s" in bounds:  # whose next neighbour must be beyond

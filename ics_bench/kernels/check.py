@@ -15,7 +15,7 @@ from ics_bench.kernels.guards import Guards
 from ics_bench.kernels.inputs import KINDS, Kind, draw, exact_inputs, memory_format, widen
 from ics_bench.kernels.provider import Chains, Provider, any_order
 from ics_bench.kernels.reference import Array, evaluate
-from ics_bench.kernels.spec import GROUP_NORMS, ROW_NORMS, TENSOR_OUTPUTS, Problem
+from ics_bench.kernels.spec import GROUP_NORMS, ROW_NORMS, Problem
 
 MAX_ELEMENTS = 2**22
 """Larger problems are checked on their first samples: the oracle needs some 15 float64 arrays of that size."""
@@ -145,7 +145,7 @@ def run_once(
     found = {f"memory beyond {name}": math.inf for name in guards.broken(named)}
     exact = evaluate(problem, inputs)
     for name, output in named.items():
-        dtype = problem.dtype if name in TENSOR_OUTPUTS else "float32"
+        dtype = problem.dtype_of(name)
         if output.dtype != getattr(torch, dtype):
             found[f"{output.dtype} for the {dtype} of {name}"] = math.inf
         found[name] = excess(widen(output), exact[name], bounds[name])

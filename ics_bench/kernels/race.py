@@ -118,9 +118,14 @@ class Race:
                 reasons[name] = reason
                 continue
             try:
-                verdicts[name] = self._check(name, provider, problem)
+                verdict = self._check(name, provider, problem)
             except Exception as error:  # a rival that does not run is left out, and said to be
                 reasons[name] = repr(error)
+                continue
+            if verdict.unchecked is not None:
+                reasons[name] = f"could not be checked: {verdict.unchecked}"
+            else:
+                verdicts[name] = verdict
         right = {name: self.providers[name] for name, verdict in verdicts.items() if verdict.correct}
         failures: dict[str, str] = {}
         try:

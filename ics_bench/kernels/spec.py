@@ -157,6 +157,12 @@ class Problem:
             return ("dx",)
         return ("dx", "dweight") if self.norm == "rms" else ("dx", "dweight", "dbias")
 
+    def dtype_of(self, output: str) -> str:
+        """Dtype of an output: that of x, of the parameters, or, for running statistics, float32."""
+        if output in TENSOR_OUTPUTS:
+            return self.dtype
+        return self.parameter_dtype if output in PARAMETER_GRADIENTS else "float32"
+
 
 @dataclass(frozen=True, slots=True)
 class View:

@@ -17,7 +17,7 @@ from ics_bench.kernels.inputs import draw, exact_inputs
 from ics_bench.kernels.provider import PROMISES, Chains, Kernel, Provider, Tensors, any_order, load_provider
 from ics_bench.kernels.reference import Inputs, evaluate
 from ics_bench.kernels.shapes import variants
-from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, OPTIONS, ROW_NORMS, TENSOR_OUTPUTS, Problem
+from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, OPTIONS, ROW_NORMS, Problem
 
 SHAPES = {"layer": (16, 96), "rms": (16, 96), "group": (4, 16, 6, 6), "instance": (4, 16, 6, 6), "batch": (4, 16, 6, 6)}
 Results = dict[str, np.ndarray]
@@ -58,7 +58,7 @@ def _times_weight(inputs: Inputs) -> np.ndarray:
 
 
 def _dtype(problem: Problem, name: str) -> torch.dtype:
-    return getattr(torch, problem.dtype if name in TENSOR_OUTPUTS else "float32")
+    return getattr(torch, problem.dtype_of(name))
 
 
 def _problem(norm: str, direction: str, dtype: str = "float32") -> Problem:

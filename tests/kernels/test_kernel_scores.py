@@ -301,6 +301,21 @@ def test_a_race_that_fails_as_a_whole_keeps_the_verdicts(monkeypatch: pytest.Mon
     assert row.cannot == {"torch_eager": "RuntimeError('no clock')"}
 
 
+class Large(Raises):
+    """Takes many samples alone."""
+
+    def why_not(self, problem: Problem, device: str) -> str | None:
+        return "it takes 64 samples or more" if problem.shape[0] < 64 else super().why_not(problem, device)
+
+
+def test_what_could_not_be_checked_is_neither_scored_nor_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ics_bench.kernels.race.CHECKED_ELEMENTS", 32 * 96)
+    row = Race({"mine": Large()}, "cpu", 0, 2**20).run(Problem("layer", "forward", (1024, 96)))
+    assert not row.scores
+    assert "could not be checked" in row.cannot["mine"]
+    assert row.faults({"mine"}) == [f"mine: {row.cannot['mine']}"]
+
+
 class Shifted(Raises):
     """Is wrong."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ics_bench.core import UsageError
-from ics_bench.kernels.provider import Chains, Kernel, Provider, Recorder, Tensors, recording
+from ics_bench.kernels.provider import PROMISES, Chains, Kernel, Provider, Recorder, Tensors, recording
 from ics_bench.kernels.spec import OPTIONS, Problem
 
 
@@ -18,6 +18,7 @@ class Cuda(Provider):
     summary = "our CUDA C++ through CuPy"
     devices = frozenset({"cuda"})
     options = frozenset(OPTIONS)
+    promises = frozenset(PROMISES)
 
     def why_not(self, problem: Problem, device: str) -> str | None:
         """Add what the kernels decline: sets beyond their counters."""

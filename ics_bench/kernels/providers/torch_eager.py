@@ -131,6 +131,7 @@ class TorchEager(Provider):
     devices = frozenset({"cpu", "cuda"})
     options = frozenset(OPTIONS)
     narrow = NARROW
+    promises = frozenset({"any_address"})
 
     def why_not(self, problem: Problem, device: str) -> str | None:
         """Add what PyTorch refuses, and that it would round a scale of 1 + γ."""
