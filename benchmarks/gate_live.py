@@ -294,6 +294,8 @@ def gate_once(folder: Path, change: Change, number: int) -> Run:
     if not decided.exists():
         return run | {"error": done.stderr.strip()[-500:]}
     content = json.loads(decided.read_text())
+    if not content["results"]:
+        return run | {"error": "; ".join(content["failures"])}
     results = {result["name"].removeprefix("suite."): result for result in content["results"]}
     run["verdicts"] = {name: result["verdict"] for name, result in results.items()}
     run["reasons"] = {n: r["reason"] for n, r in results.items() if r["verdict"] != "no change"}
