@@ -19,18 +19,19 @@ from ics_bench.results.run import Run
 
 HEAD = """# How deep the systems of each era train
 
-Made of the kept evidence by `python benchmarks/historical_systems.py reports/claims/*/`. Depths are those of the
-papers, widths are scaled down. *Trained*: seeds that reach the target. *Steps* lead to the target, median of the seeds
-that reach it. *Processor time* is that of one core for all seeds, the search for the rate included.
+Made of the kept evidence by `python benchmarks/historical_systems.py reports/claims/*/`. The historical nets have the
+depths of their papers, and all are narrower. *Trained*: seeds that reach the target. *Steps* lead to the target, upper
+median of the seeds that reach it. *Measured in*: one process for all seeds, the search for the rate included.
 """
 
 SYSTEMS = """
 ## Perceptrons and convolutional nets
 
-8×8 digits, to 80 % of the training set within 200 steps of 64 samples, at each system's best of seven rates; the
-operations are those of the matrix products of these steps, without the steps before them.
+8×8 digits, to 80 % of the training set within 200 steps of 64 samples, at each system's best of seven rates;
+`sigmoid_same_steps` has those of the belief net's pre-training besides. The operations are those of the matrix products
+of these steps, without the steps before them.
 
-| system | depth | trained | steps | steps before | rate | MFLOP a step | GFLOP to target | processor time |
+| system | depth | trained | steps | steps before | rate | MFLOP a step | GFLOP to target | measured in |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|
 """
 
@@ -39,7 +40,7 @@ TRANSFORMERS = """
 
 Shift-copy, to the workload's target, at the rates that the claims ask for.
 
-| placement | blocks | rate | steps of warm-up | trained | steps | processor time |
+| placement | blocks | rate | steps of warm-up | trained | steps | measured in |
 |---|---:|---:|---:|---:|---:|---:|
 """
 

@@ -164,7 +164,7 @@ def _claim(file: str, raw: Mapping[str, Any]) -> Claim:
     if not isinstance(history, str) or ("history" in raw and not history.strip()):
         raise UsageError(f"{where}: history must be text, and not empty; leave it out where there is none")
     if "revised" in raw:
-        _one_of(where, raw, "revised", REVISIONS)
+        _one_of(where, raw, "revised", list(REVISIONS))
         if not history:
             raise UsageError(f"{where}: revised={raw['revised']!r} needs a history that says why")
     tracked = raw.get("tracked", {})

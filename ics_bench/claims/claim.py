@@ -14,7 +14,12 @@ Verdict = Literal["supported", "refuted", "setting-dependent", "inconclusive"]
 VERDICTS: tuple[Verdict, ...] = ("supported", "refuted", "setting-dependent", "inconclusive")
 Family = Literal["theory", "training"]
 Revised = Literal["", "verdict", "rule", "seeds"]
-REVISIONS: tuple[Revised, ...] = ("verdict", "rule", "seeds")
+REVISIONS: Mapping[Revised, str] = {
+    "verdict": "registered verdict",
+    "rule": "rule or settings",
+    "seeds": "number of seeds",
+}
+"""What may have been changed when results on registered seeds had been seen, the gravest first."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +64,15 @@ class Claim:
     registered : str
         Verdict written down before the measurement.
     budget_seconds : float
-        Processor time that measuring it may take, summed over its cases.
+        What measuring it may take, summed over its cases, each in a process of its own on two cores.
     settings, controls : tuple of Setting
         A control is a setting in which the effect must be absent, put as a statement that must be
         supported.
     history : str
         An earlier registered verdict and why it changed; empty where there was none.
     revised : {"", "verdict", "rule", "seeds"}
-        What was changed when results on registered seeds had been seen: the registered verdict; the rule, its
-        tolerance or the settings; or the number of seeds alone. Only fresh seeds can confirm such a claim.
+        The gravest of what was changed when results on registered seeds had been seen (`REVISIONS`). Only fresh
+        seeds can confirm such a claim.
     tracked : Case
         Values of case keys by which its headline setting is made smaller where it is followed over commits;
         empty where it is followed as it is judged.

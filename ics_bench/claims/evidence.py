@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ics_bench.claims.finding import MissingEvidenceError
 from ics_bench.core import Case, Measurement
 
-_NUMBER = re.compile(r"\d+(\.\d+)?(e-?\d+)?")
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,14 @@ class Evidence:
 
         Those that differ in their numbers alone are told by one of them.
         """
-        groups: dict[str, list[str]] = {}
+        groups: dict[tuple[str, str], list[str]] = {}
         for item in self._read.values():
             for text in dict.fromkeys(item.warnings):
-                groups.setdefault(_NUMBER.sub("#", text), []).append(text)
+                groups.setdefault((item.metric, _NUMBER.sub("#", text)), []).append(text)
+        amounts = Counter(item.metric for item in self._read.values())
         return [
-            f"{len(texts)} of {len(self._read)} measurements{', such as' * (len(set(texts)) > 1)}: {texts[0]}"
-            for texts in groups.values()
+            f"{len(texts)} of {amounts[metric]} values of {metric}{', such as' * (len(set(texts)) > 1)}: {texts[0]}"
+            for (metric, _), texts in groups.items()
         ]
 
     def _seen(self, items: Iterable[Measurement]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -215,6 +216,10 @@ def _judge_by_seeds(runs: list[Run], ids: tuple[str, ...], catalogue: Sequence[C
     groups: dict[int, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.settings["first_seed"], []).append(run)
+    _check_apart(groups)
+    lacking = [name for name in ids if not any(name in run.settings.get("claims", ()) for run in runs)]
+    if lacking:
+        raise UsageError(f"{', '.join(lacking)}: no run was made for it; to measure: ics-bench claims ID --repeat 3")
     found = {}
     for first, group in groups.items():
         made_for = {name for run in group for name in run.settings.get("claims", ())}
@@ -225,6 +230,18 @@ def _judge_by_seeds(runs: list[Run], ids: tuple[str, ...], catalogue: Sequence[C
         named = ", ".join(repr(str(run.folder)) for run in runs)
         raise UsageError(f"{named}: made for none of these claims; to measure: ics-bench claims ID --repeat 3")
     return found
+
+
+def _check_apart(groups: Mapping[int, Sequence[Run]]) -> None:
+    """Refuse runs that share seeds without being of one first seed: they are no repetition."""
+    firsts = sorted(groups)
+    for first, following in pairwise(firsts):
+        seeds = max((len(record.seeds) for run in groups[first] for record in run.records), default=0)
+        if following < first + seeds:
+            raise UsageError(
+                f"the runs from seed {first} and from {following} share seeds up to {first + seeds - 1}: "
+                "they are no repetition; leave one of them out"
+            )
 
 
 def _show_repeats(each: Mapping[int, Judged], json_file: Path | None) -> int:

@@ -27,8 +27,6 @@ NOTES_SHOWN = 4
 REVISED = "†"
 """Marks a claim that was changed when results on its seeds had been seen."""
 
-_PARTS = {"verdict": "registered verdict", "rule": "rule or the settings", "seeds": "number of seeds"}
-
 COLUMNS = ("claim", "statement", "verdict", "registered", "effect", "n", "tier", "budget s", "took s", "warnings")
 
 
@@ -122,7 +120,9 @@ def _balance(judgements: Sequence[Judgement]) -> str:
     line = f"{len(judgements) - len(different)} of {count(len(judgements), 'verdict')} as registered"
     if different:
         line += f"; not: {', '.join(different)}"
-    revised = {part: [j.id for j in judgements if j.revised == what] for what, part in _PARTS.items()}
+    from ics_bench.claims.claim import REVISIONS
+
+    revised = {part: [j.id for j in judgements if j.revised == what] for what, part in REVISIONS.items()}
     told = [f"the {part} of {', '.join(ids)}" for part, ids in revised.items() if ids]
     if told:
         line += f"\n{REVISED} changed when results on registered seeds had been seen: {'; '.join(told)}"

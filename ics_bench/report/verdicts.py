@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ics_bench.claims import Claim, Finding, Judgement, load_catalogue, seconds_by_claim
+from ics_bench.claims.claim import REVISIONS
 from ics_bench.core.text import duration
 from ics_bench.report import text
 from ics_bench.report.tables import MISSING
@@ -123,7 +124,7 @@ def _view(judgement: Judgement, claim: Claim | None, seconds: float) -> VerdictV
         family=judgement.family,
         took=duration(seconds) if seconds else "",
         history=judgement.history,
-        revised=f"{judgement.revised} changed when seen" if judgement.revised else "",
+        revised=f"{REVISIONS[judgement.revised]} changed after results" if judgement.revised else "",
     )
 
 

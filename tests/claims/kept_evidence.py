@@ -41,9 +41,19 @@ def slice_of(run, salt, amount=1):
     return random.Random(salt).sample(cheap, min(amount, len(cheap)))
 
 
+def dear_cases(run):
+    """Cases that are not cheap and hold a number of each seed that may be compared."""
+    return [
+        record
+        for record in sorted(run.measured, key=lambda record: record.key)
+        if record.seconds > CHEAP_SECONDS
+        and any(m.seed is not None and not varies(record.workload, m.metric) for m in record.measurements)
+    ]
+
+
 def dear_slice_of(run, salt):
-    """One case of a run that is not cheap, and some of its seeds, drawn anew for every ``salt``; None where all are."""
-    dear = [record for record in sorted(run.measured, key=lambda r: r.key) if record.seconds > CHEAP_SECONDS]
+    """One dear case of a run and some of its seeds, drawn anew for every ``salt``; None where there is no such case."""
+    dear = dear_cases(run)
     if not dear:
         return None
     rng = random.Random(salt)
@@ -79,9 +89,11 @@ def disagreements(kept, again, metrics, exact):
         kept, again = (by_seed(record) for record in (kept, again))
     found, workload = [], load_workload(kept.workload)
     for metric in sorted(metrics):
-        if workload.metric(metric).kind in ("timing", "memory"):
+        if varies(kept.workload, metric):
             continue
         one, other = ({m.seed: m.value for m in record.measurements if m.metric == metric} for record in (kept, again))
+        if not one and not other:
+            continue
         if (one.keys() != other.keys()) if again.seeds == kept.seeds else not other.keys() <= one.keys():
             found.append(f"{metric}: seeds {sorted(one, key=str)} became {sorted(other, key=str)}")
         elif exact or workload.metric(metric).kind == "exact":
@@ -91,6 +103,11 @@ def disagreements(kept, again, metrics, exact):
         elif not within(list(one.values()), list(other.values())):
             found.append(f"{metric}: median {middle(one.values())} became {middle(other.values())}")
     return found
+
+
+def varies(workload, metric):
+    """Whether a metric is never the same twice."""
+    return load_workload(workload).metric(metric).kind in ("timing", "memory")
 
 
 def by_seed(record):

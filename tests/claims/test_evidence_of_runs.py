@@ -110,10 +110,10 @@ def test_the_warnings_of_what_was_read_reach_the_judgement_each_once():
         return [replace(item, warnings=texts if item.seed in (0, 2) else ()) for item in found]
 
     plain = judge(theory("p", "a"), noted(TWO) + rates(ONE, "still"), "standard")
-    assert not any("measurements" in text for text in plain.warnings)
+    assert not any("values of" in text for text in plain.warnings)
     warned = judge(theory("p", "a"), noted(TWO, "busy", "late") + rates(ONE, "still"), "standard")
     amount = len(TWO) + len(ONE)
-    assert warned.warnings[-2:] == (f"2 of {amount} measurements: busy", f"2 of {amount} measurements: late")
+    assert warned.warnings[-2:] == (f"2 of {amount} values of rate: busy", f"2 of {amount} values of rate: late")
     assert warned.verdict == plain.verdict
 
 
@@ -121,7 +121,7 @@ def test_warnings_that_differ_in_numbers_alone_are_one():
     items = [replace(item, warnings=(f"diverged at step {item.seed}",)) for item in rates(TWO, "a")]
     warned = judge(theory("p", "a"), items + rates(ONE, "still"), "standard")
     amount = len(TWO) + len(ONE)
-    assert warned.warnings[-1] == f"{len(TWO)} of {amount} measurements, such as: diverged at step 0"
+    assert warned.warnings[-1] == f"{len(TWO)} of {amount} values of rate, such as: diverged at step 0"
 
 
 def test_repetition_counts_how_often_verdicts_come_out_again():

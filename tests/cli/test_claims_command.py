@@ -169,7 +169,7 @@ def test_what_was_changed_when_results_had_been_seen_is_marked(capsys):
     text = verdict_table([judgement("x", "rule"), judgement("y", ""), judgement("z", "verdict")], [], {})
     marks = {line.split()[0]: "refuted†" in line.split() for line in text.splitlines() if "refuted" in line}
     assert marks == {"x": True, "y": False, "z": True}
-    assert text.splitlines()[-1].endswith("the registered verdict of z; the rule or the settings of x")
+    assert text.splitlines()[-1].endswith("the registered verdict of z; the rule or settings of x")
 
 
 def test_fresh_seeds_are_printed_kept_and_can_be_repeated(command):
@@ -206,6 +206,17 @@ def test_repeated_runs_are_on_seeds_of_their_own_and_their_shares_are_written(co
     alone = command("claims", "--by-seeds", "--run", "r/2")
     assert "seeds from 80000: 1 of 1 verdict as registered" in alone.out
     assert "pairs of runs" not in alone.out
+    lacking = command("claims", "init-1", "--by-seeds", "--run", "r/2")
+    assert (lacking.code, "init-1: no run was made for it" in lacking.err) == (2, True)
+
+
+def test_runs_that_share_seeds_are_no_repetition(command):
+    for first in (0, 1):
+        options = ("--profile", "quick", "--executor", "inline", "--first-seed", first, "--out", f"r{first}")
+        command("claims", "init-3", *options)
+    done = command("claims", "--by-seeds", "--run", "r0", "--run", "r1")
+    assert done.code == 2
+    assert "the runs from seed 0 and from 1 share seeds up to" in done.err
 
 
 def test_the_evidence_of_several_runs_is_judged_together(command, judged):
