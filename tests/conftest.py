@@ -37,10 +37,11 @@ def workers_keep_to_themselves() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ctrl_c_is_heeded() -> None:
-    """Whoever runs the tests in the background ignores Ctrl-C, and so would they and what they start."""
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def signals_are_heeded() -> None:
+    """Whoever runs the tests in the background may ignore Ctrl-C and hang-ups, and so would what they start."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture

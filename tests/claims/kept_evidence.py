@@ -94,7 +94,7 @@ def disagreements(kept, again, metrics, exact):
         one, other = ({m.seed: m.value for m in record.measurements if m.metric == metric} for record in (kept, again))
         if not one and not other:
             continue
-        if (one.keys() != other.keys()) if again.seeds == kept.seeds else not other.keys() <= one.keys():
+        if (one.keys() != other.keys()) if again.seeds == kept.seeds else not 0 < len(other) == len(other.keys() & one):
             found.append(f"{metric}: seeds {sorted(one, key=str)} became {sorted(other, key=str)}")
         elif exact or workload.metric(metric).kind == "exact":
             found += [

@@ -212,8 +212,7 @@ def test_repeated_runs_are_on_seeds_of_their_own_and_their_shares_are_written(co
 
 def test_runs_that_share_seeds_are_no_repetition(command):
     for first in (0, 1):
-        options = ("--profile", "quick", "--executor", "inline", "--first-seed", first, "--out", f"r{first}")
-        command("claims", "init-3", *options)
+        command("claims", "init-3", "--executor", "inline", "--first-seed", first, "--out", f"r{first}")
     done = command("claims", "--by-seeds", "--run", "r0", "--run", "r1")
     assert done.code == 2
     assert "the runs from seed 0 and from 1 share seeds up to" in done.err

@@ -263,7 +263,7 @@ def test_a_verdict_says_where_its_statement_stands_and_what_measuring_it_may_cos
     run = write_run(tmp_path / "run", [layer_record(1.0)])
     text = page_of(tmp_path, run, judgements=[judgement()]).text()
     assert f"{claim.section}: {claim.page}" in text
-    assert f"{claim.budget_seconds} s of measuring on two cores" in text
+    assert f"{claim.budget_seconds} s of measuring, summed over its cases" in text
 
 
 def test_a_run_made_for_claims_is_reproduced_by_claims(tmp_path):
