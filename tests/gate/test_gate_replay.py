@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from ics_bench.gate.error_rates import AS_RECORDED, GATE, encode_lines, error_rates, rate
-from ics_bench.gate.recording import Noise, Recording, save_recordings
+from ics_bench.gate.recording import Noise, Recording, load_recordings, save_recordings
 from ics_bench.gate.replay import Resampled, noise_cv, replay
 from ics_bench.gate.rivals import asv_rule, mann_whitney, mean_over_10_percent, median_over_7_percent, replay_rivals
 from ics_bench.gate.rule import Rule
@@ -189,3 +190,28 @@ def test_the_calibration_command(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "ics-bench gate" in done.stdout
     assert json.loads((tmp_path / "rates.json").read_text(), parse_constant=pytest.fail)["schema"] == 1
+
+
+def test_the_documentation_says_what_the_kept_calibration_gives():
+    root = Path(__file__).parents[2]
+    lines = json.loads((root / "reports/gate/calibration.json").read_text())["lines"]
+    found = {(line["load"], line["rule"], line["order"], line["factor"]): line for line in lines}
+    documented = (root / "reports/README.md").read_text()
+    rows = re.findall(r"^\| ((?:quiet|one busy core|two busy cores) \| .*) \|$", documented, flags=re.MULTILINE)
+    asked = [(1.0, "alarms"), (1.03, "alarms"), (1.1, "detected"), (1.15, "detected"), (1.1, "missed")]
+    assert len(rows) == 15
+    for row in rows:
+        load, rule, *told = row.split(" | ")
+        order = "interleaved" if rule == GATE[0] else "A then B"
+        rates = [found[load, rule, order, factor][name]["value"] for factor, name in [*asked, (1.0, "open_runs")]]
+        assert told == [f"{100 * rate:.1f}" for rate in rates], (load, rule)
+
+
+def test_the_kept_calibration_is_of_the_kept_noise():
+    folder = Path(__file__).parents[2] / "reports/gate"
+    recordings = load_recordings(folder / "noise.json.gz")
+    kept = json.loads((folder / "calibration.json").read_text())
+    assert [(r.load, r.started, r.pairs) for r in recordings] == [
+        (r["load"], r["started"], r["pairs"]) for r in kept["recordings"]
+    ]
+    assert kept["rule"] == {name: getattr(RULE, name) for name in RULE.__dataclass_fields__}
