@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -214,4 +215,4 @@ def test_the_kept_calibration_is_of_the_kept_noise():
     assert [(r.load, r.started, r.pairs) for r in recordings] == [
         (r["load"], r["started"], r["pairs"]) for r in kept["recordings"]
     ]
-    assert kept["rule"] == {name: getattr(RULE, name) for name in RULE.__dataclass_fields__}
+    assert kept["rule"] == json.loads(json.dumps(asdict(RULE)))
