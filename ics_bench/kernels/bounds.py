@@ -120,14 +120,42 @@ def require_bounded(problem: Problem, chains: Chains) -> None:
         gamma(moments + chains.parameters)
 
 
-def _amplification(problem: Problem, taken: Statistics) -> Array:
-    """ρ: how much more than the mean's relative error 1/σ may be off."""
+def amplification(problem: Problem, taken: Statistics) -> Array:
+    """Return ρ: how much more than the mean's relative error 1/σ may be off.
+
+    Parameters
+    ----------
+    problem : Problem
+    taken : Statistics
+        Of every set, in float64.
+
+    Returns
+    -------
+    array of float64
+        Of the shape of ``taken.rstd``.
+    """
     exact = problem.norm == "rms" or (problem.norm == "batch" and not problem.training)
     return np.ones_like(taken.rstd) if exact else 1.0 + taken.root_mean_square * taken.rstd
 
 
-def _normalized_scale(problem: Problem, taken: Statistics, x: Array, rho: Array) -> Array:
-    """X: the error of x̂ in units of G."""
+def normalized_scale(problem: Problem, taken: Statistics, x: Array, rho: Array) -> Array:
+    """Return X: the error of x̂ in units of G.
+
+    Parameters
+    ----------
+    problem : Problem
+    taken : Statistics
+        Of every set, in float64.
+    x : array
+        Which broadcasts against them.
+    rho : array
+        `amplification`.
+
+    Returns
+    -------
+    array of float64
+        Of the shape of ``x``.
+    """
     magnitude = np.zeros_like(taken.mean) if problem.norm == "rms" else taken.mean_magnitude
     normalized = np.abs(x - taken.mean) * taken.rstd
     return np.asarray(taken.rstd * (np.abs(x) + 2.0 * magnitude) + rho * normalized)
@@ -161,13 +189,13 @@ def error_bounds(problem: Problem, inputs: Inputs, chains: Chains) -> dict[str, 
     taken = statistics(problem, inputs)
     if problem.zero_centered:
         chains = replace(chains, moments=chains.moments + 1)
-    rho = _amplification(problem, taken)
+    rho = amplification(problem, taken)
     if rho.size and gamma(chains.moments) * rho.max() > 0.5:
         raise UnboundedError(
             f"a chain of {chains.moments} float32 additions has no error bound where the mean exceeds the deviation so"
         )
     exact = evaluate(whole, given)
-    scale = _normalized_scale(problem, taken, inputs.x.reshape(seen.shape), rho)
+    scale = normalized_scale(problem, taken, inputs.x.reshape(seen.shape), rho)
     if problem.direction == "forward":
         arithmetic = _forward(problem, inputs, taken, scale, chains, seen)
     else:

@@ -11,10 +11,10 @@ import torch
 from ics_bench.kernels.bounds import (
     HALF_SUBNORMAL,
     UNIT_ROUNDOFF,
-    _amplification,
-    _normalized_scale,
+    amplification,
     error_bounds,
     gamma,
+    normalized_scale,
 )
 from ics_bench.kernels.check import excess
 from ics_bench.kernels.inputs import draw, exact_inputs, widen
@@ -109,7 +109,7 @@ def _summed(
     stream = x + tensors.required_residual() if problem.residual else x
     taken = _statistics(problem, stream)
     own, dy = widen(_at(stream, 1, columns)), widen(_at(tensors.dy, 1, columns))
-    scale = _normalized_scale(problem, taken, own, _amplification(problem, taken))
+    scale = normalized_scale(problem, taken, own, amplification(problem, taken))
     exact = {"dweight": (dy * (own - taken.mean) * taken.rstd).sum(0), "dbias": dy.sum(0)}
     terms = {"dweight": (np.abs(dy) * scale).sum(0), "dbias": np.abs(dy).sum(0)}
     u, tau = UNIT_ROUNDOFF[problem.parameter_dtype], HALF_SUBNORMAL[problem.parameter_dtype]

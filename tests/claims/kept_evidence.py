@@ -98,7 +98,7 @@ def disagreements(kept, again, metrics, exact):
             found.append(f"{metric}: seeds {sorted(one, key=str)} became {sorted(other, key=str)}")
         elif exact or workload.metric(metric).kind == "exact":
             found += [
-                f"{metric} of seed {s}: {one[s]!r} became {other[s]!r}" for s in one if not alike(one[s], other[s])
+                f"{metric} of seed {s}: {one[s]!r} became {other[s]!r}" for s in other if not alike(one[s], other[s])
             ]
         elif not within(list(one.values()), list(other.values())):
             found.append(f"{metric}: median {middle(one.values())} became {middle(other.values())}")

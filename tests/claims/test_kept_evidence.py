@@ -217,6 +217,16 @@ def test_some_seeds_again_are_held_against_the_span_of_all(again, agree):
     assert (found == []) == agree
 
 
+def test_exact_numbers_of_some_seeds_again_are_compared_seed_by_seed():
+    def depths(values, first=0):
+        record = recorded(values, first)
+        exact = tuple(dataclasses.replace(m, metric="blocks") for m in record.measurements)
+        return dataclasses.replace(record, workload="eras", measurements=exact)
+
+    assert disagreements(depths([1.0, 2.0, 3.0]), depths([3.0], first=2), {"blocks"}, exact=False) == []
+    assert disagreements(depths([1.0, 2.0, 3.0]), depths([2.5], first=2), {"blocks"}, exact=False)
+
+
 def test_seeds_that_were_never_kept_disagree():
     assert disagreements(recorded([1.0, 2.0]), recorded([1.0], first=7), {"forward_rate"}, exact=False)
 
