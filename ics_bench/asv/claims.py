@@ -13,7 +13,7 @@ from ics_bench.asv.tracking import keep_apart
 from ics_bench.claims import Claim, Evidence, case_of, tracked_arms, tracked_value
 from ics_bench.claims.finding import MissingEvidenceError
 from ics_bench.core import CaseRecord
-from ics_bench.execution.perform import perform
+from ics_bench.execution.executors import Executor, parse_executor
 from ics_bench.execution.plan import Task
 from ics_bench.workloads import load_workload
 
@@ -33,7 +33,8 @@ class ClaimSuite:
 
     Each claim becomes ``track_<id>``, a benchmark of its own, so that its results stay comparable while
     others are added or changed. What is tracked is `ics_bench.claims.tracked_value`: finite, positive,
-    lower is better. A case that several claims read is measured once a commit, on two seeds.
+    lower is better. A case that several claims read is measured once a commit, on two seeds, in as many
+    processes as there are cores.
 
     Attributes
     ----------
@@ -121,9 +122,9 @@ def tasks_for(claims: Sequence[Claim]) -> list[Task]:
     return list(tasks.values())
 
 
-def follow(claims: Sequence[Claim]) -> Tracked:
-    """Measure in this process what following the claims takes, and give each its number."""
-    records = {task.key: perform(task) for task in tasks_for(claims)}
+def follow(claims: Sequence[Claim], executor: Executor) -> Tracked:
+    """Measure what following the claims takes, and give each its number."""
+    records = {record.key: record for record in executor(tasks_for(claims))}
     outcome: Tracked = {"values": {}, "failed": {}}
     for claim in claims:
         read = [records[task.key] for task in _tasks_by_role(claim).values()]
@@ -172,7 +173,7 @@ def _cache(
 ) -> Callable[[ClaimSuite], Tracked]:
     def setup_cache(self: ClaimSuite) -> Tracked:
         require_as_discovered(type(self), versions)
-        return follow(claims)
+        return follow(claims, parse_executor("local"))
 
     keep_apart(cls, setup_cache)
     function: Any = setup_cache

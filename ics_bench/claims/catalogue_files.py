@@ -89,7 +89,8 @@ def parse_catalogue(text: str, file: str = "the catalogue") -> tuple[Claim, ...]
         the parameters and replace the rest.
         An arm of a setting may name a ``workload`` of its own: it then takes its case keys from the
         claim's ``cases.<workload>`` instead of ``case``. ``tracked`` gives case keys a smaller value where
-        the headline setting is followed over commits.
+        the headline setting is followed over commits, ``depth = 5`` for all its arms or
+        ``depth = { 20 = 5, 10 = 3 }`` by what it replaces.
     file : str
         What messages call it.
 
@@ -168,8 +169,7 @@ def _claim(file: str, raw: Mapping[str, Any]) -> Claim:
         if not history:
             raise UsageError(f"{where}: revised={raw['revised']!r} needs a history that says why")
     tracked = raw.get("tracked", {})
-    headline = next(setting for setting in settings if setting.primary)
-    _check_keys(f"{where}, tracked", tracked, sorted({key for arm in headline.arms.values() for key in arm.pins}), ())
+    _check_tracked(f"{where}, tracked", tracked, next(setting for setting in settings if setting.primary))
     rest = {name: raw[name] for name in ("family", "tier", "seeds", "least_seeds", "registered", "budget_seconds")}
     return Claim(
         **{name: raw[name] for name in _TEXTS},
@@ -178,8 +178,20 @@ def _claim(file: str, raw: Mapping[str, Any]) -> Claim:
         controls=controls,
         history=history.strip(),
         revised=raw.get("revised", ""),
-        tracked=Case.of(tracked),
+        tracked=MappingProxyType(tracked),
     )
+
+
+def _check_tracked(where: str, tracked: Mapping[str, Any], headline: Setting) -> None:
+    """Refuse keys that no arm of the headline setting pins, and replacements of values that none pins."""
+    pinned: dict[str, set[str]] = {}
+    for arm in headline.arms.values():
+        for key, value in arm.pins.items():
+            pinned.setdefault(key, set()).add(str(value))
+    _check_keys(where, tracked, sorted(pinned), ())
+    for key, smaller in tracked.items():
+        if isinstance(smaller, Mapping):
+            _check_keys(f"{where}, {key}", smaller, sorted(pinned[key]), ())
 
 
 def _settings(where: str, claim: Mapping[str, Any], kind: str) -> tuple[Setting, ...]:

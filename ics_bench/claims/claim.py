@@ -8,7 +8,7 @@ from typing import Literal
 
 from ics_bench.claims.evidence import Arm
 from ics_bench.claims.rules import Rule
-from ics_bench.core import Case, Profile
+from ics_bench.core import Profile, Scalar
 
 Verdict = Literal["supported", "refuted", "setting-dependent", "inconclusive"]
 VERDICTS: tuple[Verdict, ...] = ("supported", "refuted", "setting-dependent", "inconclusive")
@@ -73,9 +73,10 @@ class Claim:
     revised : {"", "verdict", "rule", "seeds"}
         The gravest of what was changed when results on registered seeds had been seen (`REVISIONS`). Only fresh
         seeds can confirm such a claim.
-    tracked : Case
-        Values of case keys by which its headline setting is made smaller where it is followed over commits;
-        empty where it is followed as it is judged.
+    tracked : mapping
+        By case key, the smaller value that all arms of its headline setting take where it is followed over
+        commits, or a mapping from the text of each value that is replaced to the smaller one; empty where
+        it is followed as it is judged.
     """
 
     id: str
@@ -95,7 +96,7 @@ class Claim:
     controls: tuple[Setting, ...] = ()
     history: str = ""
     revised: Revised = ""
-    tracked: Case = field(default_factory=Case.of)
+    tracked: Mapping[str, Scalar | Mapping[str, Scalar]] = field(default_factory=dict)
 
     @property
     def primary(self) -> tuple[Setting, ...]:

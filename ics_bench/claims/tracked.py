@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ics_bench.claims.claim import Claim
 from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.rules.shortfall import bounded
-from ics_bench.core import Case
+from ics_bench.core import Case, Scalar
 
 
 def tracked_arms(claim: Claim) -> dict[str, Arm]:
@@ -17,8 +19,14 @@ def tracked_arms(claim: Claim) -> dict[str, Arm]:
     return {role: _smaller(arm, claim.tracked) for role, arm in claim.primary[0].arms.items()}
 
 
-def _smaller(arm: Arm, tracked: Case) -> Arm:
-    return Arm(arm.workload, Case.of({key: tracked.get(key, arm.pins[key]) for key in arm.pins}))
+def _smaller(arm: Arm, tracked: Mapping[str, Scalar | Mapping[str, Scalar]]) -> Arm:
+    def value_of(key: str) -> Scalar:
+        own, smaller = arm.pins[key], tracked.get(key)
+        if isinstance(smaller, Mapping):
+            smaller = smaller.get(str(own))
+        return own if smaller is None else smaller
+
+    return Arm(arm.workload, Case.of({key: value_of(key) for key in arm.pins}))
 
 
 def tracked_value(claim: Claim, evidence: Evidence, seeds: int) -> float:

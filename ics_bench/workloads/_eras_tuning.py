@@ -54,6 +54,12 @@ def outcomes_of(
     return Outcomes(rate, found, spent + sum(t.steps for t in found.values()), warnings)
 
 
+def outcomes_at(trainer: Trainer, seeds: Sequence[int], rate: float) -> Outcomes:
+    """Train ``seeds`` at a rate that is given, without tuning."""
+    found = {t.replica: t for t in trainer.train([Replica(rate, seed) for seed in seeds])}
+    return Outcomes(rate, found, sum(t.steps for t in found.values()), trainer.warnings)
+
+
 def tune(trainer: Trainer, seeds: Sequence[int], rates: Sequence[float]) -> tuple[float, int, bool]:
     """Find the rate with the fewest median steps to target.
 

@@ -35,6 +35,8 @@ SPACING = 0.5
 RATES = tuple(10.0 ** (half_decades / 2) for half_decades in range(-6, 1))
 """Seven half-decade rates, 0.001 … 1, the same for every system."""
 
+NAMED_RATES = {f"{rate:.3g}": rate for rate in RATES}
+
 TUNING_SEEDS = (-1, -2, -3)
 """No user's seed is negative."""
 
@@ -85,7 +87,8 @@ class Eras(Workload):
     It *trains* if its accuracy on the training set, in evaluation mode, checked every ten steps, is at
     least .8 at two checks running. A system's rate at a depth is, of seven half-decade rates, the one with
     the fewest median steps on three tuning seeds; where none has a finite median, the one with the most
-    successes among them, then the lowest loss at the end.
+    successes among them, then the lowest loss at the end. A case may name one of the seven instead: nothing is
+    tuned then.
 
     With the weights as they are drawn, the *relative gradient* of a weight matrix, or of a convolution's kernel, is
     ‖∂L/∂W‖/‖W‖ on 64 samples in float64. A rate above its inverse moves the matrix by more than its own size;
@@ -167,7 +170,12 @@ class Eras(Workload):
         ),
         Axis("depth", "weight matrices on the longest path, output layer included", (8,), minimum=2),
         Axis("depths", "this depth alone, or the system's shallower ones too", ("one",), choices=("one", "ladder")),
-        Axis("rates", "rates that the seeds train at: the best, or every one", ("best",), choices=("best", "every")),
+        Axis(
+            "rates",
+            "rates that the seeds train at: the best, every one, or this one",
+            ("best",),
+            choices=("best", "every", *NAMED_RATES),
+        ),
         Axis("data", "training data", ("digits",), registry=DATASETS),
     )
     seeds: ClassVar[Mapping[Profile, int]] = {"quick": 2, "standard": 11, "full": 11}
@@ -222,14 +230,17 @@ class Eras(Workload):
         return metric != "rate_width" or case["rates"] == "every"
 
     def cost(self, case: Case) -> float:
-        """Grow with the layers: a convolution costs ten matrices, a norm as much again, every rate four times one."""
+        """Grow with the layers: a convolution costs ten matrices, a norm as much again, every rate four times one.
+
+        Most of it is tuning, which a named rate spares.
+        """
         system, depth = SYSTEMS[case.text("system")], case.integer("depth")
         layers = sum(system.ladder(depth)) if case["depths"] == "ladder" else depth
         each = (10.0 if system.convolutional else 1.0) * (2.0 if system.norm != "none" else 1.0)
-        return layers * each * (4.0 if case["rates"] == "every" else 1.0)
+        return layers * each * {"best": 1.0, "every": 4.0}.get(case.text("rates"), 0.1)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
-        """Tune the rate at each depth on seeds of its own, then train the seeds."""
+        """Tune the rate at each depth on seeds of its own, unless the case names it, then train the seeds."""
         from ics_bench.subjects.model import residual_blocks
         from ics_bench.workloads._eras_start import flops_per_step, relative_gradients
 
@@ -267,11 +278,14 @@ class Eras(Workload):
     def _at_depth(self, case: Case, seeds: Sequence[int], device: str) -> Outcomes:
         """Train one depth: the rate on tuning seeds, then the seeds."""
         from ics_bench.training import Trainer
-        from ics_bench.workloads._eras_tuning import outcomes_of
+        from ics_bench.workloads._eras_tuning import outcomes_at, outcomes_of
 
-        system = SYSTEMS[case.text("system")]
+        system, named = SYSTEMS[case.text("system")], NAMED_RATES.get(case.text("rates"))
         mode: Mode | None = "vmap" if system.runs_together else None
-        trainer = Trainer(self.problem(case, (*TUNING_SEEDS, *seeds), device), self.budget(case), mode=mode)
+        started = tuple(seeds) if named else (*TUNING_SEEDS, *seeds)
+        trainer = Trainer(self.problem(case, started, device), self.budget(case), mode=mode)
+        if named:
+            return outcomes_at(trainer, seeds, named)
         return outcomes_of(trainer, seeds, TUNING_SEEDS, RATES, every=case["rates"] == "every")
 
     def budget(self, case: Case) -> Recipe:
@@ -301,7 +315,9 @@ class Eras(Workload):
         if system.start == "staged" and case.integer("depth") > system.depths[0]:
             shallow = self.drawn(Case.of({**case, "depth": system.depths[0]}), device)
             recipe = self.budget(case)
-            rate, _, _ = tune(Trainer(shallow, recipe, mode="vmap"), TUNING_SEEDS, RATES)
+            rate = NAMED_RATES.get(case.text("rates"))
+            if rate is None:
+                rate, _, _ = tune(Trainer(shallow, recipe, mode="vmap"), TUNING_SEEDS, RATES)
             return replace(drawn, build=start_staged(shallow, drawn, recipe, seeds, rate).__getitem__)
         return drawn
 

@@ -8,6 +8,7 @@ from test_asv_suite import BENCHMARKS, discover
 from ics_bench.asv import ClaimSuite
 from ics_bench.asv.claims import benchmark_name, follow, tasks_for, version_of_claim
 from ics_bench.claims import case_of, load_catalogue, select, tracked_arms
+from ics_bench.execution.executors import parse_executor
 from ics_bench.workloads import load_workload
 
 CATALOGUE = load_catalogue()
@@ -83,7 +84,7 @@ def test_a_case_that_cannot_be_measured_fails_its_claim_and_no_other(monkeypatch
         return "not here" if case["init"] == "he" else original(self, case, device)
 
     monkeypatch.setattr(workload, "skip", skip)
-    outcome = follow(CHEAP)
+    outcome = follow(CHEAP, parse_executor("inline"))
     assert set(outcome["values"]) == {"init-1", "init-4"}
     assert "not here" in outcome["failed"]["init-3"]
     found = suite(CHEAP)()

@@ -8,7 +8,16 @@ import pytest
 from synthetic_evidence import HEAD, by_seed, claim
 
 import ics_bench.claims
-from ics_bench.claims import judge, judge_run, load_catalogue, parse_catalogue, requirements, select, training_claims
+from ics_bench.claims import (
+    judge,
+    judge_run,
+    load_catalogue,
+    parse_catalogue,
+    requirements,
+    select,
+    tracked_arms,
+    training_claims,
+)
 from ics_bench.claims.catalogue_files import LEAST_TRAINING_SEEDS, join_files
 from ics_bench.claims.rules import RULES
 from ics_bench.core import PROFILES, UsageError
@@ -275,6 +284,32 @@ def test_the_smallest_catalogue_parses_and_judges():
 
 
 @pytest.mark.parametrize(
+    ("tracked", "followed"),
+    [
+        ("{ depth = 5 }", (5, 5)),
+        ("{ depth = { 20 = 5 } }", (5, 10)),
+        ("{ depth = { 20 = 5, 10 = 4 } }", (5, 4)),
+    ],
+)
+def test_what_is_followed_is_smaller_for_all_arms_or_by_what_it_replaces(tracked, followed):
+    arms = """
+[claim.parameters]
+metric = "m"
+better = "lower"
+scale = "difference"
+smallest_effect = 1.0
+[claim.arms]
+subject = { depth = 20 }
+baseline = { depth = 10 }
+[[claim.settings]]
+name = "a"
+"""
+    parsed = claim(f"tracked = {tracked}{arms}", rule="paired_effect")
+    assert tuple(arm.pins["depth"] for arm in tracked_arms(parsed).values()) == followed
+    assert tuple(arm.pins["depth"] for arm in parsed.primary[0].arms.values()) == (20, 10)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("schema = 1", "schema = 2", "schema 2"),
@@ -312,6 +347,7 @@ def test_the_smallest_catalogue_parses_and_judges():
         ('name = "a"', 'name = "a"\narms = { left = {} }', "compares the arms subject, got left"),
         ("[[claim.settings]]", '[[claim.settings]]\nname = "a"\n[[claim.settings]]', "have one name"),
         ("budget_seconds = 1", "budget_seconds = 1\ntracked = { amr = 1 }", "tracked: unknown field 'amr'"),
+        ("budget_seconds = 1", "budget_seconds = 1\ntracked = { arm = { t = 1 } }", "arm: unknown field 't'"),
     ],
 )
 def test_a_catalogue_that_could_not_be_judged_is_refused(old, new, message):

@@ -90,6 +90,22 @@ def test_ladder_and_every_rate_hold_the_same_runs(measured):
         assert m.value == SPACING * sum(m.curve.y) > 0
 
 
+def test_a_named_rate_holds_the_same_runs_without_tuning(measured):
+    """Rates differ in their steps here, so that another rate, or another start, would show."""
+    every = measure(rates="every")
+    (best,) = values(measured, "best_learning_rate")
+    named = measure(rates=f"{best:.3g}")
+    for metric in ("trained", "steps_to_target"):
+        assert values(named, metric) == values(measured, metric)
+    other = measure(rates="0.01")
+    assert values(other, "best_learning_rate") == [0.01]
+    assert values(other, "steps_to_target") != values(measured, "steps_to_target")
+    reached = [m.curve.y[0] for m in every if m.metric == "rate_width"]
+    assert values(other, "trained") == reached
+    assert values(other, "replica_steps") < values(measured, "replica_steps")
+    assert values(measure(system="belief", rates="1"), "trained") == [1, 1]  # no tuning seed was pre-trained
+
+
 def test_weights_that_are_too_small_train_at_no_rate():
     measurements = measure(system="tanh_small", depth=10)
     assert values(measurements, "trained") == [0, 0]
