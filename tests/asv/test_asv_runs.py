@@ -89,6 +89,14 @@ class Five(Tiny):
     assert [stored[f"x.{name}.track_loss"] for name in ("Three", "Four", "Five")] == [[1.5], [2.0], [2.5]]
 
 
+@pytest.mark.parametrize("first", ["", "from ics_bench.asv import preload\n\npreload()\n"])
+def test_torch_is_imported_before_asv_forks_where_a_suite_asks(project, first):
+    project.write("benchmarks/__init__.py", first)
+    project.write("benchmarks/x.py", "import sys\n\n\ndef track_ready():\n    return float('torch' in sys.modules)\n")
+    _, commit = project.run()
+    assert project.results(commit)["x.track_ready"] == [float(bool(first))]
+
+
 def test_results_of_different_declarations_are_not_compared(project):
     project.write("benchmarks/x.py", SUITES)
     _, before = project.run("--bench", "track_loss")
