@@ -20,6 +20,9 @@ BUDGET_SECONDS = 0.5
 WARM_UP_SECONDS = 0.2
 """Long enough for the processor's clock frequency to settle."""
 
+CHECKED_WARM_UP_SECONDS = 0.1
+"""The same where a kernel's check has kept the processor busy until then."""
+
 Call = Callable[[], object]
 
 
@@ -33,7 +36,10 @@ class Samples:
 
 
 def interleave(
-    arms: Mapping[str, Sequence[Call]], order: random.Random, budget_seconds: float = BUDGET_SECONDS
+    arms: Mapping[str, Sequence[Call]],
+    order: random.Random,
+    budget_seconds: float = BUDGET_SECONDS,
+    warm_up_seconds: float = WARM_UP_SECONDS,
 ) -> Samples:
     """Time every arm once a round, in a new random order each round.
 
@@ -47,8 +53,10 @@ def interleave(
         Source of the shuffles.
     budget_seconds : float
         When to stop, once `MIN_ROUNDS` are complete; `MAX_ROUNDS` at most.
+    warm_up_seconds : float
+        For how long all are called beforehand, each once at least.
     """
-    kept = _warm_up(arms)
+    kept = _warm_up(arms, warm_up_seconds)
     seconds: dict[str, list[float]] = {name: [] for name in arms}
     faults = dict.fromkeys(arms, 0)
     names = list(arms)
@@ -77,12 +85,12 @@ def interleave(
     return Samples({name: tuple(values) for name, values in seconds.items()}, load, faults)
 
 
-def _warm_up(arms: Mapping[str, Sequence[Call]]) -> dict[str, list[object]]:
+def _warm_up(arms: Mapping[str, Sequence[Call]], seconds: float) -> dict[str, list[object]]:
     """Call every closure, again until the time is up, and keep what each returned last."""
     start = time.perf_counter()
     while True:
         kept: dict[str, list[object]] = {name: [call() for call in calls] for name, calls in arms.items()}
-        if time.perf_counter() - start > WARM_UP_SECONDS:
+        if time.perf_counter() - start > seconds:
             return kept
 
 

@@ -85,6 +85,11 @@ class _Allocating(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.guards = guards
 
     @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from wrapping the dispatch in what imports its compiler, seconds that a check would wait for."""
+        return False
+
+    @classmethod
     def ignore_compile_internals(cls) -> bool:
         """Let `torch.compile` compile as it does without this mode."""
         return True
