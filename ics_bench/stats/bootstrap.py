@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from ics_bench.stats.interval import Interval, check_share
 
@@ -116,12 +116,12 @@ def bca_interval(
         return Interval(float(observed), float(observed))
     # Half of the ties, so that a discrete statistic is not taken for a biased one.
     below = np.mean(distribution < observed) + 0.5 * np.mean(distribution == observed)
-    bias = special.ndtri(np.clip(below, 0.5 / resamples, 1 - 0.5 / resamples))
+    bias = scipy.special.ndtri(np.clip(below, 0.5 / resamples, 1 - 0.5 / resamples))
     pull = jackknife.mean() - jackknife
     spread = float((pull**2).sum()) ** 1.5
     acceleration = float((pull**3).sum()) / (6 * spread) if spread > 0 else 0.0
     tail = (1 - confidence) / 2
-    shifted = bias + special.ndtri(np.array([tail, 1 - tail]))
-    levels = special.ndtr(bias + shifted / (1 - acceleration * shifted))
+    shifted = bias + scipy.special.ndtri(np.array([tail, 1 - tail]))
+    levels = scipy.special.ndtr(bias + shifted / (1 - acceleration * shifted))
     low, high = np.quantile(distribution, levels)
     return Interval(float(low), float(high))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from ics_bench.stats.interval import Interval, check_share, finite_sample, t_interval
 
@@ -58,5 +58,5 @@ def tost(values: Sequence[float] | NDArray[np.float64], margin: float, alpha: fl
     interval = t_interval(sample, 1 - 2 * alpha)
     if error == 0:  # replicas that agree to the bit
         return Equivalence(float(room <= 0), room > 0, interval)
-    p = float(special.stdtr(sample.size - 1, -room / error))
+    p = float(scipy.special.stdtr(sample.size - 1, -room / error))
     return Equivalence(p, p < alpha, interval)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 
 class Interval(NamedTuple):
@@ -77,7 +77,7 @@ def t_interval(values: Sequence[float] | NDArray[np.float64], confidence: float 
     """
     check_share("confidence", confidence)
     sample = finite_sample(values, least=2)
-    quantile = float(special.stdtrit(sample.size - 1, 0.5 + confidence / 2))
+    quantile = float(scipy.special.stdtrit(sample.size - 1, 0.5 + confidence / 2))
     half = quantile * float(sample.std(ddof=1)) / math.sqrt(sample.size)
     mean = float(sample.mean())
     return Interval(mean - half, mean + half)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from ics_bench.stats.interval import Interval, check_share
 
@@ -58,7 +58,7 @@ def median_interval(values: Sequence[float] | NDArray[np.float64], confidence: f
     ordered = np.sort(_without_nan(values))
     n = ordered.size
     ranks = np.arange(1, n // 2 + 1)
-    covered = 1 - 2 * special.bdtr(ranks - 1, n, 0.5)
+    covered = 1 - 2 * scipy.special.bdtr(ranks - 1, n, 0.5)
     enough = ranks[covered >= confidence]
     median = _middle(ordered)
     if enough.size == 0:

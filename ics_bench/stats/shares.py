@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from scipy import special
+import scipy
 
 from ics_bench.stats.interval import Interval, check_share
 
@@ -39,8 +39,8 @@ def binomial_tails(successes: int, trials: int, share: float = 0.5) -> Tails:
     """
     _check_counts(successes, trials)
     check_share("share", share)
-    many = float(special.bdtrc(successes - 1, trials, share)) if successes else 1.0
-    return Tails(many, float(special.bdtr(successes, trials, share)))
+    many = float(scipy.special.bdtrc(successes - 1, trials, share)) if successes else 1.0
+    return Tails(many, float(scipy.special.bdtr(successes, trials, share)))
 
 
 def share_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
@@ -60,8 +60,8 @@ def share_interval(successes: int, trials: int, confidence: float = 0.95) -> Int
     _check_counts(successes, trials)
     check_share("confidence", confidence)
     tail = (1.0 - confidence) / 2.0
-    low = float(special.betaincinv(successes, trials - successes + 1, tail)) if successes else 0.0
-    high = float(special.betaincinv(successes + 1, trials - successes, 1.0 - tail)) if successes < trials else 1.0
+    low = float(scipy.special.betaincinv(successes, trials - successes + 1, tail)) if successes else 0.0
+    high = float(scipy.special.betaincinv(successes + 1, trials - successes, 1.0 - tail)) if successes < trials else 1.0
     return Interval(low, high)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from ics_bench.stats.interval import finite_sample
 
@@ -87,7 +87,7 @@ def sign_flip(
         p = float(np.mean(_extreme(_all_sums(values), threshold, two_sided)))
         return SignFlip(p, p, True, values.size)
     count = _count_random(values, threshold, two_sided, draws, seed)
-    bound = float(special.betaincinv(count + 1, draws - count, _SURE)) if count < draws else 1.0
+    bound = float(scipy.special.betaincinv(count + 1, draws - count, _SURE)) if count < draws else 1.0
     return SignFlip((1 + count) / (1 + draws), bound, False, values.size)
 
 

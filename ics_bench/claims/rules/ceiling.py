@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from ics_bench.claims.evidence import Arm, Evidence
 from ics_bench.claims.finding import Finding, MissingEvidenceError, SettingVerdict
@@ -140,8 +140,8 @@ class PrintedCeiling(Rule):
 
     def _p_values(self, rates: NDArray[np.float64], succeeded: NDArray[np.bool_]) -> dict[SettingVerdict, float]:
         n, counts = len(succeeded), succeeded.sum(axis=0)
-        most = special.bdtrc(counts - 1, n, 0.5)  # P(B ≥ k), B ~ Bin(n, ½): small where most seeds succeed
-        few = special.bdtr(counts, n, 0.5)  # P(B ≤ k): small where most fail
+        most = scipy.special.bdtrc(counts - 1, n, 0.5)  # P(B ≥ k), B ~ Bin(n, ½): small where most seeds succeed
+        few = scipy.special.bdtr(counts, n, 0.5)  # P(B ≤ k): small where most fail
         slack = 1e-9  # a rate of the grid is a power of ten to within rounding only
         decades = np.log10(rates / self.printed)
         above, below = decades > self.margin + slack, decades < -self.margin - slack
