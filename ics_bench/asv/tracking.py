@@ -129,6 +129,8 @@ def _declare(function: Any, metric: Metric, tasks: Sequence[Task]) -> None:
     for name in ("smallest_effect", "smallest_ratio"):
         if getattr(metric, name) is not None:
             setattr(function, name, getattr(metric, name))
+    if metric.infinity_is_best:
+        function.infinity_is_best = True
     by_case = {task.case.id: task for task in tasks}
     function.by_seed = lambda outcome, case: by_seed(outcome, case, metric)
     if metric.kind == "seeded":

@@ -37,6 +37,9 @@ class Metric:
     of_each_seed : str
         Metric that says of each seed what this one says of all of them together; two commits are then compared by it,
         since one number a side cannot tell a change from chance.
+    infinity_is_best : bool
+        Whether infinity on the good side is a result, such as of a layer that a fault never meets. All else that is
+        not finite is a failure.
     asv_ceiling : float, optional
         Finite stand-in for ``+inf`` in asv, whose graphs cannot hold it (see `as_lower_is_better`).
     """
@@ -51,6 +54,7 @@ class Metric:
     asv_ceiling: float | None = None
     smallest_ratio: float | None = None
     of_each_seed: str = ""
+    infinity_is_best: bool = False
 
     def __post_init__(self) -> None:
         for field, value, allowed in (
@@ -62,6 +66,9 @@ class Metric:
         ratio = self.smallest_ratio
         if ratio is not None and (self.smallest_effect is not None or not 1 < ratio < math.inf):
             raise ValueError(f"metric {self.name!r}: smallest_ratio={ratio!r} is not above 1, or not the only one")
+
+        if self.infinity_is_best and self.better == "neutral":
+            raise ValueError(f"metric {self.name!r}: infinity_is_best needs a direction, and better is 'neutral'")
 
     def as_lower_is_better(self, value: float) -> float:
         """Express ``value`` as the finite, lower-is-better number that asv needs.

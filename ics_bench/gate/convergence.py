@@ -53,7 +53,8 @@ class Finding:
 def judge_values(benchmark: Benchmark, pairs: Sequence[Pair], rule: Rule) -> Finding:
     """Judge a metric of kind exact or seeded on the pairs measured, of which one is enough.
 
-    What is not finite on head alone is worse whichever way is better, and is looked for first.
+    What is lost on head alone, NaN, or infinite where that is not the best there is, is worse whichever way is better,
+    and is looked for first.
     """
     for side in SIDES:
         errors = [error for pair in pairs if (error := getattr(pair, side).error)]
@@ -89,18 +90,27 @@ def _equal_seeds(one: Mapping[int, Sequence[float]] | None, other: Mapping[int, 
     return one.keys() == other.keys() and all(_equal_numbers(one[seed], other[seed]) for seed in one)
 
 
+def _lost(benchmark: Benchmark, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which values are failures: what is not finite, but for infinity where that is the best there is."""
+    best = math.nan
+    if benchmark.infinity_is_best:
+        best = math.inf if benchmark.better == "higher" else -math.inf
+    return np.asarray(~np.isfinite(values) & (values != best))
+
+
 def _judge_number(benchmark: Benchmark, base: float, head: float, unsure: str) -> Finding:
     """Compare one number a side."""
     reading = Reading(
         VALUE, 1, False, base, head, _gap(base, head), Interval(_gap(base, head), _gap(base, head)), math.inf
     )
-    if not math.isfinite(base) and not math.isfinite(head):
+    lost_on_base, lost_on_head = _lost(benchmark, np.array([base, head]))
+    if lost_on_base and lost_on_head:
         return Finding("error", f"{base:g} on base and {head:g} on head: there is nothing to compare", reading)
-    if not math.isfinite(head):
+    if lost_on_head:
         return Finding("regression", f"{head:g} on head alone", reading)
     if benchmark.undirected:
         return Finding("not judged", benchmark.undirected, reading)
-    if not math.isfinite(base):
+    if lost_on_base:
         return Finding("improvement", f"{base:g} on base alone", reading)
     if base == head:
         return Finding("no change", "equal to the last bit", reading, bounded=True)
@@ -118,9 +128,9 @@ def _judge_seeds(
     rule: Rule,
     unsure: str,
 ) -> Finding:
-    lost = sorted(base.keys() - head.keys())
-    if lost:
-        return Finding("error", f"head has no value on {_named(lost)}, and base has")
+    absent = sorted(base.keys() - head.keys())
+    if absent:
+        return Finding("error", f"head has no value on {_named(absent)}, and base has")
     seeds, more = list(base), len(head.keys() - base.keys())
     if not seeds or any(not len(side[seed]) for side in (base, head) for seed in seeds):
         return Finding("error", "a seed has no values, or there is none: nothing can be paired")
@@ -129,8 +139,10 @@ def _judge_seeds(
     reading = _reading(last)
     if np.isnan(last).all():
         return Finding("error", "NaN on every seed of both sides: there is nothing to compare", reading)
-    warnings += _not_finite(list(last[~np.isfinite(last).all(axis=1)].max(axis=1)))
-    moved = _moved(last)
+    lost = _lost(benchmark, last)
+    if lost.any():
+        warnings += (f"not finite on {count(int(lost.any(axis=1).sum()), 'seed')}",)
+    moved = _moved(lost)
     if moved.broken and not moved.mended:
         reason = f"not finite on head alone, on {moved.broken} of {count(len(seeds), 'seed')}"
         return Finding("regression", reason, reading, warnings=warnings)
@@ -180,9 +192,9 @@ class _Moved:
         return f"not finite on head alone on {count(self.broken, 'seed')}, on base alone on {self.mended}"
 
 
-def _moved(last: NDArray[np.float64]) -> _Moved:
-    base, head = np.isfinite(last).T
-    return _Moved(int((base & ~head).sum()), int((head & ~base).sum()))
+def _moved(lost: NDArray[np.bool_]) -> _Moved:
+    base, head = lost.T
+    return _Moved(int((head & ~base).sum()), int((base & ~head).sum()))
 
 
 def _judge_moved(benchmark: Benchmark, moved: _Moved, reading: Reading, warnings: tuple[str, ...]) -> Finding:
@@ -198,7 +210,7 @@ def _judge_exactly(benchmark: Benchmark, last: NDArray[np.float64], reading: Rea
     scale = _Scale.of(benchmark)
     if scale.unfit(last):
         return Finding("error", scale.unfit(last), reading)
-    worsening = scale.worsening(last)
+    worsening = scale.worsening(last, _lost(benchmark, last))
     worse, better = (int(((way >= scale.margin) & (way > 0)).sum()) for way in (worsening, -worsening))
     reason = said.format(worse=worse, better=better) if said else "different"
     if worse:
@@ -232,7 +244,7 @@ def _test(
         return Finding("error", scale.unfit(last), reading, warnings=warnings)
     else:
         reason = f"differs on {count(seeds, 'seed')} by neither surely more nor surely less than {scale.held}"
-        worsening = scale.worsening(last)
+        worsening = scale.worsening(last, _lost(benchmark, last))
         worse, better = signed_rank(worsening - scale.margin), signed_rank(-worsening - scale.margin)
         if moved.broken or moved.mended:
             worse, better = min(1.0, 2 * min(worse, broke)), min(1.0, 2 * min(better, mended))
@@ -279,11 +291,11 @@ class _Scale:
         below = self.logarithmic and bool((last < 0).any())
         return "declares a smallest ratio, and has values below 0" if below else ""
 
-    def worsening(self, last: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return changes for the worse by seed; what is not finite is worse than anything that is."""
+    def worsening(self, last: NDArray[np.float64], lost: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return changes for the worse by seed; what is lost is worse than anything that is not."""
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.log(last) if self.logarithmic else last
-        oriented = np.where(np.isfinite(last), -values if self.higher else values, np.inf)
+        oriented = np.where(lost, np.inf, -values if self.higher else values)
         return _gaps(oriented[:, 0], oriented[:, 1])
 
 
@@ -307,8 +319,3 @@ def _reading(last: NDArray[np.float64]) -> Reading:
     return Reading(
         VALUE, len(last), False, float(np.median(base)), float(np.median(head)), found.median, found.interval, math.inf
     )
-
-
-def _not_finite(values: Sequence[float]) -> tuple[str, ...]:
-    found = sum(not math.isfinite(value) for value in values)
-    return (f"not finite on {count(found, 'seed')}",) if found else ()

@@ -63,6 +63,7 @@ def _result(result: Result, evidence: Evidence | None) -> dict[str, Any]:
         "version": result.benchmark.version,
         "smallest_effect": result.benchmark.smallest_effect,
         "smallest_ratio": result.benchmark.smallest_ratio,
+        "infinity_is_best": result.benchmark.infinity_is_best,
         "verdict": result.verdict,
         "accepted": result.accepted,
         "waiver": result.waiver or None,

@@ -32,7 +32,7 @@ from typing import Any, Dict  # noqa: UP035
 ERROR_LENGTH = 500
 """Characters of an error that are reported: some carry whole tensors."""
 
-DECLARED = ("better", "kind", "smallest_effect", "smallest_ratio", "native_unit")
+DECLARED = ("better", "kind", "smallest_effect", "smallest_ratio", "infinity_is_best", "native_unit")
 """What a benchmark or its class can declare for the gate, beyond what asv reads."""
 
 TURN, ENDED = b"t", b"e"

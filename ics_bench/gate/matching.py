@@ -63,6 +63,8 @@ def _unusable(benchmark: Benchmark) -> str:
         value = getattr(benchmark, field)
         if value not in allowed:
             return f"declares {field} {value!r}; expected one of {', '.join(map(str, allowed))}"
+    if benchmark.infinity_is_best and benchmark.undirected:
+        return "declares that infinity is best, and no direction; expected better lower or higher"
     return ""
 
 
@@ -77,7 +79,7 @@ def _by_name(side: str, benchmarks: Sequence[Benchmark]) -> dict[str, Benchmark]
 
 def differences(one: Benchmark, other: Benchmark) -> list[str]:
     """Say in what the declarations of one benchmark differ."""
-    fields = ("kind", "unit", "better", "version", "smallest_effect", "smallest_ratio")
+    fields = ("kind", "unit", "better", "version", "smallest_effect", "smallest_ratio", "infinity_is_best")
     return [
         f"{field.replace('_', ' ')} {getattr(one, field)!r} on base, {getattr(other, field)!r} on head"
         for field in fields

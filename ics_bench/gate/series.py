@@ -34,6 +34,8 @@ class Benchmark:
         Smallest change that matters, in the unit; for convergence metrics.
     smallest_ratio : float, optional
         The same as a factor above 1, where the values are on a logarithmic scale.
+    infinity_is_best : bool
+        Whether infinity on the good side is a value; all else that is not finite is a failure.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Benchmark:
     version: str = ""
     smallest_effect: float | None = None
     smallest_ratio: float | None = None
+    infinity_is_best: bool = False
 
     @property
     def undirected(self) -> str:

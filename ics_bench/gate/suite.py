@@ -109,6 +109,7 @@ def _expand(event: Event, default_seconds: float) -> list[Item]:
         "version": event["version"],
         "smallest_effect": _number(event, "smallest_effect", lambda value: value >= 0, "a number from 0 up"),
         "smallest_ratio": _number(event, "smallest_ratio", lambda value: value > 1, "a number above 1"),
+        "infinity_is_best": _flag(event, "infinity_is_best"),
     }
     if not event["params"]:
         return [Item(Benchmark(event["name"], **meaning), event["name"], **shared)]
@@ -157,6 +158,13 @@ def _number(event: Event, name: str, fits: Callable[[float], bool], expected: st
     if isinstance(declared, bool) or not isinstance(declared, int | float) or not fits(declared):
         raise _refused(event, name, declared, f"it is {expected}")
     return float(declared)
+
+
+def _flag(event: Event, name: str) -> bool:
+    declared = event["declared"].get(name)
+    if declared is not None and not isinstance(declared, bool):
+        raise _refused(event, name, declared, "it is True or False")
+    return bool(declared)
 
 
 def _seconds(event: Event, name: str) -> float:

@@ -35,7 +35,9 @@ def _metrics() -> tuple[Metric, ...]:
     def metric(name: str, summary: str, better: Better = "neutral", unit: str = "1", headline: bool = True) -> Metric:
         ceiling = NO_LAYER if unit == "layer" else None
         effect = SMALLEST["layer" if unit == "layer" else name.rpartition("_")[2]] if better != "neutral" else None
-        return Metric(name, unit, better, "seeded", summary, headline, effect, ceiling)
+        return Metric(
+            name, unit, better, "seeded", summary, headline, effect, ceiling, infinity_is_best=unit == "layer"
+        )
 
     return (
         metric("final_std", "standard deviation of the last layer's activations; curve: every layer"),

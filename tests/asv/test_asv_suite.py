@@ -142,6 +142,15 @@ def test_what_change_matters_is_no_part_of_a_version():
     assert versions(LOSS) == versions(replace(LOSS, smallest_effect=0.5, of_each_seed="accuracy"))
 
 
+def test_infinity_is_best_where_there_is_a_direction_and_the_gate_is_told():
+    with pytest.raises(ValueError, match="infinity_is_best needs a direction"):
+        Metric("layer", "1", "neutral", "seeded", infinity_is_best=True)
+    for declared in (False, True):
+        metric = replace(ACCURACY, infinity_is_best=declared)
+        track = suite(named=workload(metrics=(metric,)), cases={"size": 1}).track_accuracy
+        assert getattr(track, "infinity_is_best", False) is declared
+
+
 @pytest.mark.parametrize("ratio", [1.0, 0.5, math.nan, math.inf])
 def test_a_ratio_that_is_none_is_refused(ratio):
     with pytest.raises(ValueError, match="smallest_ratio"):

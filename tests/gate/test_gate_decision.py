@@ -396,6 +396,30 @@ def test_a_number_that_is_finite_on_neither_side_is_an_error(wrong):
     assert (result.verdict, "nothing to compare" in result.reason) == ("error", True)
 
 
+@pytest.mark.parametrize(("better", "best"), [("higher", math.inf), ("lower", -math.inf)])
+def test_infinity_is_a_value_where_it_is_declared_the_best(better, best):
+    def verdict(base, head, kind, declared):
+        listed = [Benchmark("n", kind, "layer", better, smallest_effect=1, infinity_is_best=declared)]
+        values = always(Observation(base), Observation(head)) if kind == "exact" else seeded(seeds(base), seeds(head))
+        result = only(judge({"n": values}, listed)[0])
+        if {base, head} <= {best, 12.0} and declared:
+            assert not result.warnings
+        return result.verdict
+
+    for kind in ("exact", "seeded"):
+        assert verdict(best, best, kind, True) == "no change"
+        assert verdict(best, 12.0, kind, True) == "regression"
+        assert verdict(12.0, best, kind, True) == "improvement"
+        for wrong in (math.nan, -best):
+            assert verdict(best, wrong, kind, True) == "regression"
+            assert verdict(12.0, wrong, kind, True) == "regression"
+        assert verdict(12.0, best, kind, False) == "regression"
+    assert verdict(-best, -best, "exact", True) == "error"
+    undirected = Benchmark("n", "exact", "layer", None, infinity_is_best=True)
+    result = only(judge({"n": always(Observation(best), Observation(best))}, [undirected])[0])
+    assert (result.verdict, "no direction" in result.reason) == ("error", True)
+
+
 def test_a_deterministic_number_within_its_smallest_effect_is_no_change():
     listed = [Benchmark("n", "exact", "1", "lower", smallest_effect=0.5)]
     assert only(judge({"n": always(Observation(3.0), Observation(3.4))}, listed)[0]).verdict == "no change"

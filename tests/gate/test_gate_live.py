@@ -365,6 +365,7 @@ track_head.setup = on(43)
         ("def track_x(): return 1\ntrack_x.smallest_effect = [1]", r"smallest_effect = \[1\]; it is a number from 0"),
         ("def track_x(): return 1\ntrack_x.smallest_effect = True", "smallest_effect = True; it is a number from 0"),
         ("def track_x(): return 1\ntrack_x.smallest_ratio = 1", "smallest_ratio = 1; it is a number above 1"),
+        ("def track_x(): return 1\ntrack_x.infinity_is_best = 1", "infinity_is_best = 1; it is True or False"),
         ("def time_x(): pass\ntime_x.timeout = 'soon'", "time_x declares timeout = 'soon'; it is a number of seconds"),
         ("def time_x(): pass\ntime_x.timeout = -1", "time_x declares timeout = -1; it is a number of seconds"),
         (

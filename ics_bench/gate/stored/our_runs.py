@@ -48,7 +48,7 @@ def _of(record: CaseRecord, metric: str) -> list[Measurement]:
 
 def _entry(record: CaseRecord, metric: Metric, version: str) -> Entry:
     name = f"{record.workload} {record.case.id} {metric.name}"
-    matters = metric.smallest_effect, metric.smallest_ratio
+    matters = metric.smallest_effect, metric.smallest_ratio, metric.infinity_is_best
     benchmark = Benchmark(name, metric.kind, metric.unit, metric.better, version, *matters)
     if record.status == "failed":
         return Entry(benchmark, Observation(float("nan"), error=record.reason))
