@@ -1,4 +1,4 @@
-"""Every claim of the catalogue, followed by the effect of its headline setting."""
+"""Every claim of the catalogue, followed by the effect of its headline setting or of a cheaper one."""
 
 from ics_bench.asv import ClaimSuite
 from ics_bench.claims import load_catalogue

@@ -42,6 +42,26 @@ def test_workload_modules_import_no_torch():
     assert not found & {"torch", "pandas"}
 
 
+def test_suites_of_benchmarks_load_scipy_functions_only_when_they_call_them():
+    """A third of a second that asv would wait for in each of its processes."""
+    code = "import ics_bench.asv, sys; assert 'numpy' in sys.modules; assert 'scipy.special' not in sys.modules"
+    imported_by(code)
+
+
+def test_a_guarded_check_of_a_kernel_imports_no_compiler():
+    code = """
+import sys
+from ics_bench.kernels.check import run_once
+from ics_bench.kernels.provider import load_provider
+from ics_bench.kernels.spec import Problem
+problem = Problem("layer", "forward", (8, 64))
+found = run_once(load_provider("torch_eager"), problem, "normal", 0, "cpu", guarded=True)
+assert found and max(found.values()) < 1
+assert "torch._dynamo" not in sys.modules
+"""
+    imported_by(code)
+
+
 def test_imports_point_one_way():
     linter = Path(sys.executable).with_name("lint-imports")
     if not linter.exists():

@@ -12,7 +12,7 @@ from ics_bench.asv.declaration import require_as_discovered
 from ics_bench.asv.tracking import keep_apart
 from ics_bench.claims import Claim, Evidence, case_of, tracked_arms, tracked_value
 from ics_bench.claims.finding import MissingEvidenceError
-from ics_bench.core import CaseRecord
+from ics_bench.core import CaseRecord, Scalar
 from ics_bench.execution.executors import Executor, parse_executor
 from ics_bench.execution.plan import Task
 from ics_bench.workloads import load_workload
@@ -33,8 +33,9 @@ class ClaimSuite:
 
     Each claim becomes ``track_<id>``, a benchmark of its own, so that its results stay comparable while
     others are added or changed. What is tracked is `ics_bench.claims.tracked_value`: finite, positive,
-    lower is better. A case that several claims read is measured once a commit, on two seeds, in as many
-    processes as there are cores.
+    lower is better. It comes from the headline setting, or from what the claim says is cheaper (`Claim.tracked`).
+    A case that several claims read is measured once a commit, on two seeds, in as many processes as there are
+    cores; what times something follows alone.
 
     Attributes
     ----------
@@ -165,7 +166,15 @@ def _explain(claim: Claim) -> str:
     side = "refuted: lower where it fails by more" if claim.registered == "refuted" else "lower where it holds by more"
     lines = [f"{claim.id}: {claim.statement}", f"registered as {claim.registered}; {side}"]
     lines.append(f"setting {setting.name!r} by rule {type(setting.rule).__name__}, seeds 0 to {SEEDS - 1}")
+    if claim.tracked:
+        lines.append(f"but with {', '.join(f'{key} {_in_words(value)}' for key, value in claim.tracked.items())}")
     return "\n".join([*lines, *dict.fromkeys(arm.command for arm in tracked_arms(claim).values())])
+
+
+def _in_words(cheaper: Scalar | Mapping[str, Scalar]) -> str:
+    if isinstance(cheaper, Mapping):
+        return ", ".join(f"{new} for {old}" for old, new in cheaper.items())
+    return str(cheaper)
 
 
 def _cache(

@@ -88,9 +88,9 @@ def parse_catalogue(text: str, file: str = "the catalogue") -> tuple[Claim, ...]
         ``arms`` of a claim hold for all its ``settings`` and ``controls``, which may add to the case and
         the parameters and replace the rest.
         An arm of a setting may name a ``workload`` of its own: it then takes its case keys from the
-        claim's ``cases.<workload>`` instead of ``case``. ``tracked`` gives case keys a smaller value where
-        the headline setting is followed over commits, ``depth = 5`` for all its arms or
-        ``depth = { 20 = 5, 10 = 3 }`` by what it replaces.
+        claim's ``cases.<workload>`` instead of ``case``. ``tracked`` gives case keys a value that is cheaper to
+        measure where the headline setting is followed over commits, ``depth = 5`` for all its arms or
+        ``depth = { 20 = 5, 10 = 3 }`` by what it replaces (in quotes where that is no whole number).
     file : str
         What messages call it.
 
@@ -178,20 +178,30 @@ def _claim(file: str, raw: Mapping[str, Any]) -> Claim:
         controls=controls,
         history=history.strip(),
         revised=raw.get("revised", ""),
-        tracked=MappingProxyType(tracked),
+        tracked=_frozen(tracked),
     )
+
+
+def _frozen(tracked: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType({k: MappingProxyType(v) if isinstance(v, Mapping) else v for k, v in tracked.items()})
 
 
 def _check_tracked(where: str, tracked: Mapping[str, Any], headline: Setting) -> None:
     """Refuse keys that no arm of the headline setting pins, and replacements of values that none pins."""
+    if not isinstance(tracked, Mapping):
+        raise UsageError(f"{where}={tracked!r} must be a table of case keys, such as {{ depth = 5 }}")
     pinned: dict[str, set[str]] = {}
     for arm in headline.arms.values():
         for key, value in arm.pins.items():
             pinned.setdefault(key, set()).add(str(value))
     _check_keys(where, tracked, sorted(pinned), ())
-    for key, smaller in tracked.items():
-        if isinstance(smaller, Mapping):
-            _check_keys(f"{where}, {key}", smaller, sorted(pinned[key]), ())
+    for key, cheaper in tracked.items():
+        for old, new in (cheaper if isinstance(cheaper, Mapping) else {"": cheaper}).items():
+            if old and old not in pinned[key]:
+                has = ", ".join(sorted(pinned[key]))
+                raise UsageError(f"{where}, {key}: no arm of the headline setting has {old!r}; they have {has}")
+            if not isinstance(new, str | int | float | bool):
+                raise UsageError(f"{where}, {key}: {new!r} is no value of a case key; give text or a number")
 
 
 def _settings(where: str, claim: Mapping[str, Any], kind: str) -> tuple[Setting, ...]:

@@ -74,9 +74,9 @@ class Claim:
         The gravest of what was changed when results on registered seeds had been seen (`REVISIONS`). Only fresh
         seeds can confirm such a claim.
     tracked : mapping
-        By case key, the smaller value that all arms of its headline setting take where it is followed over
-        commits, or a mapping from the text of each value that is replaced to the smaller one; empty where
-        it is followed as it is judged.
+        By case key, the value that all arms of its headline setting take where it is followed over commits, so
+        that it is cheap to measure, or a mapping from the text of each value that is replaced to the new one;
+        empty where it is followed as it is judged.
     """
 
     id: str

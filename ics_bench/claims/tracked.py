@@ -13,18 +13,18 @@ from ics_bench.core import Case, Scalar
 def tracked_arms(claim: Claim) -> dict[str, Arm]:
     """Arms of the headline setting, the first primary one, by role: all that is measured to follow a claim.
 
-    Where the claim says so they are smaller than those that it is judged by: what rests on hours of deep nets
-    is followed by shallow ones.
+    Where the claim says so they are cheaper than those that it is judged by: what rests on minutes of deep nets, or of
+    a search for a rate, is followed by shallow ones at one rate.
     """
-    return {role: _smaller(arm, claim.tracked) for role, arm in claim.primary[0].arms.items()}
+    return {role: _cheaper(arm, claim.tracked) for role, arm in claim.primary[0].arms.items()}
 
 
-def _smaller(arm: Arm, tracked: Mapping[str, Scalar | Mapping[str, Scalar]]) -> Arm:
+def _cheaper(arm: Arm, tracked: Mapping[str, Scalar | Mapping[str, Scalar]]) -> Arm:
     def value_of(key: str) -> Scalar:
-        own, smaller = arm.pins[key], tracked.get(key)
-        if isinstance(smaller, Mapping):
-            smaller = smaller.get(str(own))
-        return own if smaller is None else smaller
+        own, cheaper = arm.pins[key], tracked.get(key)
+        if isinstance(cheaper, Mapping):
+            cheaper = cheaper.get(str(own))
+        return own if cheaper is None else cheaper
 
     return Arm(arm.workload, Case.of({key: value_of(key) for key in arm.pins}))
 

@@ -20,8 +20,9 @@ BUDGET_SECONDS = 0.5
 WARM_UP_SECONDS = 0.2
 """Long enough for the processor's clock frequency to settle."""
 
-CHECKED_WARM_UP_SECONDS = 0.1
-"""The same where a kernel's check has kept the processor busy until then."""
+CPU_WARM_UP_SECONDS = 0.1
+"""Of kernels on a processor, which drawing their inputs keeps busy until then; arms take turns, so that
+both see what is left of a rise."""
 
 Call = Callable[[], object]
 

@@ -86,7 +86,10 @@ class _Allocating(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Keep torch from wrapping the dispatch in what imports its compiler, seconds that a check would wait for."""
+        """Keep torch from wrapping the dispatch in what imports its compiler, seconds that a check would wait for.
+
+        The compiler stays out of the dispatch all the same, as `ignore_compile_internals` says.
+        """
         return False
 
     @classmethod

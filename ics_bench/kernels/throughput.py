@@ -13,7 +13,7 @@ import psutil
 import torch
 
 from ics_bench.core.environment import last_level_cache_bytes
-from ics_bench.kernels.clock import CHECKED_WARM_UP_SECONDS, Call, interleave, overhead_seconds
+from ics_bench.kernels.clock import CPU_WARM_UP_SECONDS, Call, interleave, overhead_seconds
 from ics_bench.kernels.gpu_state import GpuState
 from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.kept import saved_storages
@@ -120,7 +120,7 @@ def compare(
     copying = {COPY: copies(problem.dtype, nbytes // 2, sets.count, seed, device)}
     running = {name: providers[name] for name in saved}
     kernels = each(running, lambda p: kernels_of(p, problem, tensors, sets.count), failures)
-    samples = interleave({**copying, **kernels}, random.Random(seed), warm_up_seconds=CHECKED_WARM_UP_SECONDS)
+    samples = interleave({**copying, **kernels}, random.Random(seed), warm_up_seconds=CPU_WARM_UP_SECONDS)
     shared = (*sets.warnings(), *samples.load.warnings())
     copy, copy_bytes = samples.seconds[COPY], 2 * (nbytes // 2)
     found = {}

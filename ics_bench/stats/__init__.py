@@ -1,4 +1,7 @@
-"""Pure functions over numbers: intervals, paired tests, margin and equivalence tests, multiplicity."""
+"""Pure functions over numbers: intervals, paired tests, margin and equivalence tests, multiplicity.
+
+They say ``scipy.special.f`` in full: scipy then loads the module, a third of a second, at the first call.
+"""
 
 from ics_bench.stats.bootstrap import bca_interval, bootstrap, percentile_interval, resample_counts
 from ics_bench.stats.equivalence import Equivalence, tost

@@ -36,6 +36,10 @@ RATES = tuple(10.0 ** (half_decades / 2) for half_decades in range(-6, 1))
 """Seven half-decade rates, 0.001 … 1, the same for every system."""
 
 NAMED_RATES = {f"{rate:.3g}": rate for rate in RATES}
+"""The same by what a case calls them: 0.0316 stands for 10 to the power of -1.5."""
+
+UNTUNED = 0.3
+"""Share of a case's cost that is left without tuning: 11 seeds at one rate, where three tried up to seven."""
 
 TUNING_SEEDS = (-1, -2, -3)
 """No user's seed is negative."""
@@ -87,8 +91,8 @@ class Eras(Workload):
     It *trains* if its accuracy on the training set, in evaluation mode, checked every ten steps, is at
     least .8 at two checks running. A system's rate at a depth is, of seven half-decade rates, the one with
     the fewest median steps on three tuning seeds; where none has a finite median, the one with the most
-    successes among them, then the lowest loss at the end. A case may name one of the seven instead: nothing is
-    tuned then.
+    successes among them, then the lowest loss at the end. A case may name one of the seven: it is then the
+    system's rate, and nothing is tuned.
 
     With the weights as they are drawn, the *relative gradient* of a weight matrix, or of a convolution's kernel, is
     ‖∂L/∂W‖/‖W‖ on 64 samples in float64. A rate above its inverse moves the matrix by more than its own size;
@@ -140,7 +144,14 @@ class Eras(Workload):
             "‖∂L/∂W‖/‖W‖ as drawn, median over weight matrices; curve: by matrix",
             headline=False,
         ),
-        Metric("best_learning_rate", "1", "neutral", "seeded", "the system's rate, from tuning seeds", headline=False),
+        Metric(
+            "best_learning_rate",
+            "1",
+            "neutral",
+            "seeded",
+            "the system's rate: the case's, or from tuning seeds",
+            headline=False,
+        ),
         Metric("flops_per_step", "FLOP", "neutral", "exact", "of the matrix products of one step", headline=False),
         Metric(
             "replica_steps",
@@ -172,7 +183,7 @@ class Eras(Workload):
         Axis("depths", "this depth alone, or the system's shallower ones too", ("one",), choices=("one", "ladder")),
         Axis(
             "rates",
-            "rates that the seeds train at: the best, every one, or this one",
+            "rates that the seeds train at: the best, every one, or the one of this name",
             ("best",),
             choices=("best", "every", *NAMED_RATES),
         ),
@@ -237,7 +248,7 @@ class Eras(Workload):
         system, depth = SYSTEMS[case.text("system")], case.integer("depth")
         layers = sum(system.ladder(depth)) if case["depths"] == "ladder" else depth
         each = (10.0 if system.convolutional else 1.0) * (2.0 if system.norm != "none" else 1.0)
-        return layers * each * {"best": 1.0, "every": 4.0}.get(case.text("rates"), 0.1)
+        return layers * each * {"best": 1.0, "every": 4.0}.get(case.text("rates"), UNTUNED)
 
     def measure(self, case: Case, seeds: Sequence[int], device: str) -> Iterator[Measurement]:
         """Tune the rate at each depth on seeds of its own, unless the case names it, then train the seeds."""

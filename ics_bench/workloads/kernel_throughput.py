@@ -12,7 +12,7 @@ from ics_bench.core.environment import last_level_cache_bytes
 from ics_bench.core.text import without_surrogates
 from ics_bench.kernels import PROVIDERS
 from ics_bench.kernels.capacity import GIGA, free_bytes, on_chip_bytes
-from ics_bench.kernels.clock import BUDGET_SECONDS, CHECKED_WARM_UP_SECONDS, MAX_ROUNDS, MIN_ROUNDS, WARM_UP_SECONDS
+from ics_bench.kernels.clock import BUDGET_SECONDS, CPU_WARM_UP_SECONDS, MAX_ROUNDS, MIN_ROUNDS, WARM_UP_SECONDS
 from ics_bench.kernels.provider import load_provider
 from ics_bench.kernels.rotation import CACHE_FACTOR, MEBIBYTE, plan_sets
 from ics_bench.kernels.spec import (
@@ -175,8 +175,8 @@ class KernelThroughput(Workload):
     paired = ("provider", "memory_mib")
     exclusive = True
     recipe: ClassVar[Mapping[str, Scalar]] = {
-        "warm_up_seconds": WARM_UP_SECONDS,
-        "checked_warm_up_seconds": CHECKED_WARM_UP_SECONDS,
+        "gpu_warm_up_seconds": WARM_UP_SECONDS,
+        "cpu_warm_up_seconds": CPU_WARM_UP_SECONDS,
         "least_rounds": MIN_ROUNDS,
         "most_rounds": MAX_ROUNDS,
         "budget_seconds": BUDGET_SECONDS,

@@ -6,7 +6,7 @@ import pytest
 from test_asv_suite import BENCHMARKS, discover
 
 from ics_bench.asv import ClaimSuite
-from ics_bench.asv.claims import benchmark_name, follow, tasks_for, version_of_claim
+from ics_bench.asv.claims import _explain, benchmark_name, follow, tasks_for, version_of_claim
 from ics_bench.claims import case_of, load_catalogue, select, tracked_arms
 from ics_bench.execution.executors import parse_executor
 from ics_bench.workloads import load_workload
@@ -102,15 +102,36 @@ def test_a_claim_keeps_its_version_until_its_meaning_changes():
     assert version_of_claim(other) != version
 
 
+@pytest.mark.parametrize("claim", CATALOGUE, ids=lambda claim: claim.id)
+def test_what_follows_a_claim_can_be_measured_and_gives_what_its_rule_reads(claim):
+    for role, arm in tracked_arms(claim).items():
+        workload, case = load_workload(arm.workload), case_of(claim, arm, "quick")
+        assert case.matches(**arm.pins)
+        assert workload.skip(case, "cpu") is None
+        assert all(workload.applies(metric, case) for metric in claim.primary[0].rule.metrics_of(role))
+
+
+def test_no_two_claims_are_followed_by_one_number():
+    versions = [version_of_claim(claim) for claim in CATALOGUE]
+    assert len(set(versions)) == len(versions)
+
+
+def test_what_is_followed_on_cheaper_cases_says_so():
+    tables = {claim.id: _explain(claim).splitlines() for claim in CATALOGUE}
+    told = {name for name, lines in tables.items() if any(line.startswith("but with ") for line in lines)}
+    assert told == {claim.id for claim in CATALOGUE if claim.tracked}
+    assert "but with depth 3 for 5, 4 for 10, 5 for 20, init he" in tables["ics-8"]
+    assert "but with depth 6" in tables["deep-5"]
+
+
 DEEPEST = {"depth": 20, "blocks": 50}
-"""What following a claim may take for each commit: 50 blocks are looked at, and not trained, at the start."""
+"""What following a claim of tier full may take: 50 blocks are looked at, and not trained, at the start."""
 
 
 def test_no_commit_waits_for_nets_of_a_hundred_layers():
     for claim in select(CATALOGUE, [c.id for c in CATALOGUE if c.tier == "full"]):
         for arm in tracked_arms(claim).values():
             assert all(arm.pins[key] <= most for key, most in DEEPEST.items() if key in arm.pins), claim.id
-            assert case_of(claim, arm, "quick").matches(**arm.pins)
 
 
 def test_timings_are_no_regression_within_the_noise_of_a_machine():

@@ -347,7 +347,10 @@ name = "a"
         ('name = "a"', 'name = "a"\narms = { left = {} }', "compares the arms subject, got left"),
         ("[[claim.settings]]", '[[claim.settings]]\nname = "a"\n[[claim.settings]]', "have one name"),
         ("budget_seconds = 1", "budget_seconds = 1\ntracked = { amr = 1 }", "tracked: unknown field 'amr'"),
-        ("budget_seconds = 1", "budget_seconds = 1\ntracked = { arm = { t = 1 } }", "arm: unknown field 't'"),
+        ("budget_seconds = 1", "budget_seconds = 1\ntracked = 5", "tracked=5 must be a table of case keys"),
+        ("budget_seconds = 1", "budget_seconds = 1\ntracked = { arm = { t = 1 } }", "has 't'; they have a"),
+        ("budget_seconds = 1", "budget_seconds = 1\ntracked = { arm = [1] }", "[1] is no value of a case key"),
+        ("budget_seconds = 1", "budget_seconds = 1\ntracked = { arm = { a = [1] } }", "[1] is no value of a case key"),
     ],
 )
 def test_a_catalogue_that_could_not_be_judged_is_refused(old, new, message):

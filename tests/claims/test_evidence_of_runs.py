@@ -238,7 +238,7 @@ def test_a_claim_registered_as_refuted_is_followed_the_other_way():
 
 def test_a_claim_is_followed_on_a_smaller_case_where_it_says_so():
     entry = theory("p", "a")
-    smaller = type(entry)(**{**vars(entry), "tracked": Case.of(arm="b", depth=3)})
+    smaller = type(entry)(**{**vars(entry), "tracked": {"arm": "b", "depth": 3}})
     assert tracked_arms(smaller)["subject"].pins == Case.of(arm="b")
     evidence = Evidence(rates([2.1, 2.1], "a") + rates([2.2, 2.2], "b"))
     assert tracked_value(entry, evidence, 2) == pytest.approx(0.5)

@@ -29,6 +29,14 @@ def test_every_round_has_every_arm_once_and_each_arm_its_sets_in_turn() -> None:
     assert {("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)} <= set(log[: -2 * MIN_ROUNDS])  # warmed up
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+def test_arms_are_warmed_up_once_and_for_as_long_as_asked(seconds: float) -> None:
+    log: list = []
+    interleave({"a": _recorder(log, "a", 1)}, random.Random(0), budget_seconds=0.0, warm_up_seconds=seconds)
+    before = len(log) - MIN_ROUNDS
+    assert before == 1 if seconds == 0 else before > 100
+
+
 def test_rounds_stop_at_the_most_and_the_shorter_arm_is_the_faster() -> None:
     def work(n: int):
         return lambda: sum(range(n))

@@ -12,7 +12,7 @@ from ics_bench.core import Case, UsageError
 from ics_bench.subjects.model import build_model
 from ics_bench.training import Recipe, Trajectory
 from ics_bench.training.train import data_order
-from ics_bench.workloads import eras
+from ics_bench.workloads import _eras_start, _eras_tuning, eras
 from ics_bench.workloads._eras_start import Pretraining, flops_per_step, pretrain_greedily, relative_gradients
 from ics_bench.workloads._eras_systems import BOTTLENECKS, SYSTEMS, VGG_DEPTHS
 from ics_bench.workloads._eras_tuning import outcomes_of, tune
@@ -103,7 +103,34 @@ def test_a_named_rate_holds_the_same_runs_without_tuning(measured):
     reached = [m.curve.y[0] for m in every if m.metric == "rate_width"]
     assert values(other, "trained") == reached
     assert values(other, "replica_steps") < values(measured, "replica_steps")
-    assert values(measure(system="belief", rates="1"), "trained") == [1, 1]  # no tuning seed was pre-trained
+
+
+def test_a_named_rate_starts_no_tuning_seed(monkeypatch):
+    started = []
+
+    def spy(problem, seeds, pretraining):
+        started.append(tuple(seeds))
+        return pretrain_greedily(problem, seeds, pretraining)
+
+    monkeypatch.setattr(_eras_start, "pretrain_greedily", spy)
+    assert values(measure(system="belief", rates="1"), "trained") == [1, 1]
+    assert started == [tuple(SEEDS)]
+
+
+def test_a_named_rate_is_the_shallow_nets_too(monkeypatch):
+    def tune(*arguments):
+        raise AssertionError("the rate was given")
+
+    trained_at = []
+
+    def start_staged(shallow, drawn, recipe, seeds, rate):
+        trained_at.append(rate)
+        return {}
+
+    monkeypatch.setattr(_eras_tuning, "tune", tune)
+    monkeypatch.setattr(_eras_start, "start_staged", start_staged)
+    WORKLOAD.problem(case(system="vgg_staged", depth=13, rates="0.01"), SEEDS, "cpu")
+    assert trained_at == [0.01]
 
 
 def test_weights_that_are_too_small_train_at_no_rate():
