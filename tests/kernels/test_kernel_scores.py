@@ -291,7 +291,7 @@ def test_who_fails_only_when_it_is_timed_leaves_the_others_their_times_and_itsel
 
 
 def test_a_race_that_fails_as_a_whole_keeps_the_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*arguments: object) -> None:
+    def fails(*arguments: object, **options: object) -> None:
         raise RuntimeError("no clock")
 
     monkeypatch.setattr("ics_bench.kernels.throughput.interleave", fails)
