@@ -14,3 +14,4 @@ class ErasTime(TimeSuite):
     """How long one system takes to tune and train."""
 
     workload = "eras"
+    cases = {"depth": 5}  # noqa: RUF012

@@ -13,3 +13,4 @@ class LrCeilingTime(TimeSuite):
     """How long one ceiling takes to find."""
 
     workload = "lr_ceiling"
+    cases = {"depth": 3}  # noqa: RUF012
