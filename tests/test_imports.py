@@ -62,6 +62,12 @@ assert "torch._dynamo" not in sys.modules
     imported_by(code)
 
 
+def test_kernel_providers_import_no_library_before_they_run():
+    code = "from ics_bench.kernels import PROVIDERS\nfrom ics_bench.kernels.provider import load_provider\n"
+    found = imported_by(code + "for name in PROVIDERS.builtin(): load_provider(name)")
+    assert not found & {"cupy", "liger_kernel", "quack", "apex"}
+
+
 def test_imports_point_one_way():
     linter = Path(sys.executable).with_name("lint-imports")
     if not linter.exists():

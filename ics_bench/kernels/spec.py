@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ics_bench.core import UsageError
 
 Direction = Literal["forward", "backward"]
 Layout = Literal["contiguous", "channels_last"]
+_DEFAULTS = {"eps": 1e-5, "momentum": 0.1}
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Types of x, y and their gradients."""
@@ -75,8 +76,8 @@ class Problem:
     dtype: str = "float32"
     training: bool = True
     groups: int = 1
-    eps: float = 1e-5
-    momentum: float = 0.1
+    eps: float = _DEFAULTS["eps"]
+    momentum: float = _DEFAULTS["momentum"]
     layout: Layout = "contiguous"
     zero_centered: bool = False
     residual: bool = False
@@ -87,6 +88,11 @@ class Problem:
             raise ValueError(f"shape {self.shape}: a norm takes (N, features) at least")
         if self.norm in ROW_NORMS and len(self.shape) != 2:
             raise ValueError(f"shape {self.shape}: {self.norm} norm takes rows (M, N)")
+        if self.direction not in get_args(Direction):
+            raise ValueError(f"direction {self.direction!r}: take one of {', '.join(get_args(Direction))}")
+        for name, value in (("eps", self.eps), ("momentum", self.momentum)):
+            if not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise ValueError(f"{name}={value!r}: take a number from 0 up, such as {_DEFAULTS[name]:g}")
         if self.groups < 1:
             raise ValueError(f"{self.groups} groups: take 1 or more, that divide the {self.num_features} features")
         if self.norm == "group" and self.num_features % self.groups:

@@ -1,5 +1,6 @@
 """Parts of a kernel's results at full size: right for right kernels, and a bug that only size brings out is seen."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import torch
 
 from ics_bench.kernels import full_check, race
 from ics_bench.kernels.full_check import full_error
-from ics_bench.kernels.provider import Kernel, Tensors, load_provider
+from ics_bench.kernels.provider import Chains, Kernel, Tensors, load_provider
 from ics_bench.kernels.providers.torch_eager import TorchEager
 from ics_bench.kernels.race import Race
 from ics_bench.kernels.spec import KERNEL_NORMS, ROW_NORMS, Problem
@@ -51,6 +52,39 @@ class Spoils(TorchEager):
             return outputs
 
         return call
+
+
+class Forgetful(TorchEager):
+    """Leaves the last row of y as it finds it, in memory that is there for good."""
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        kernel = super().prepare(problem, tensors)
+        y = kernel()[0].clone()
+
+        def call() -> tuple[torch.Tensor, ...]:
+            y[:-1] = kernel()[0][:-1]
+            return (y,)
+
+        return call
+
+
+def test_a_row_that_is_left_unwritten_is_seen_where_the_right_values_lie_there() -> None:
+    assert full_error(Forgetful(), _problem("layer", "forward"), 3, "cpu")[0] == math.inf
+
+
+class Boastful(TorchEager):
+    """Is off by a thousandth, and declares sums long enough for that."""
+
+    def chains(self, problem: Problem, device: str) -> Chains:
+        return Chains(10**5, 10**5, 10**5)
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        kernel = super().prepare(problem, tensors)
+        return lambda: tuple(output * 1.001 for output in kernel())
+
+
+def test_chains_longer_than_any_order_has_excuse_nothing_at_full_size() -> None:
+    assert full_error(Boastful(), _problem("layer", "forward"), 3, "cpu")[0] > 1
 
 
 BUGS = {

@@ -1,3 +1,5 @@
+import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -121,6 +123,21 @@ def test_a_shape_that_cannot_be_read_is_refused(text: str) -> None:
 def test_a_problem_that_makes_no_sense_is_refused(arguments: tuple) -> None:
     with pytest.raises(ValueError, match=r"shape|divide"):
         Problem(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"direction": "foward"}, "direction 'foward': take one of forward, backward"),
+        ({"eps": None}, "eps=None: take a number from 0 up, such as 1e-05"),
+        ({"eps": -1e-5}, "eps=-1e-05: take a number"),
+        ({"eps": math.nan}, "eps=nan: take a number"),
+        ({"momentum": None}, "momentum=None: take a number from 0 up, such as 0.1"),
+    ],
+)
+def test_numbers_and_directions_that_make_no_sense_are_refused(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Problem(**{"norm": "batch", "direction": "forward", "shape": (8, 4), **changes})
 
 
 @pytest.mark.parametrize("norm", [*GROUP_NORMS, "batch", "mine:Norm"])
