@@ -30,6 +30,7 @@ from ics_bench.kernels.capacity import free_bytes, on_chip_bytes, release, vendo
 from ics_bench.kernels.clock import overhead_seconds
 from ics_bench.kernels.provider import Provider, load_provider
 from ics_bench.kernels.race import Race, Row, fits, name_of
+from ics_bench.kernels.rotation import MEBIBYTE
 from ics_bench.kernels.score_table import HEADINGS, legend, markdown, table
 from ics_bench.kernels.shapes import small_table, variants, whole_table
 from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, ROW_NORMS, Problem
@@ -61,7 +62,7 @@ def checked_problems() -> Iterator[Problem]:
                 for layout in ("contiguous", "channels_last") if len(shape) > 3 else ("contiguous",):
                     for direction in ("forward", "backward"):
                         problem = Problem(norm, direction, shape, dtype, groups=2, layout=layout)  # type: ignore[arg-type]
-                        if norm != "batch" or shape[0] > 1:
+                        if norm != "batch" or problem.elements > problem.num_features:
                             yield problem
                         if norm == "batch":
                             yield replace(problem, training=False)
@@ -107,7 +108,7 @@ def kept_so_far(path: Path | None, now: dict[str, Any]) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
         rows = [Row.from_json(row) for row in found["table"]]
-        was, settings = found["environment"], {name: found[name] for name in now if name != "environment"}
+        was, settings = found["environment"], {name: found.get(name) for name in now if name != "environment"}
         apart = differences(was, now["environment"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise click.UsageError(f"--json {str(path)!r} is no campaign's: {error!r}; name another file") from error
@@ -115,6 +116,19 @@ def kept_so_far(path: Path | None, now: dict[str, Any]) -> dict[str, Any]:
     if apart:
         raise click.UsageError(f"--json {str(path)!r} is of another campaign ({'; '.join(apart)}); name another file")
     return {**found, "table": rows}
+
+
+def circumstances(campaign: dict[str, Any], rows: Sequence[Row]) -> str:
+    """Say on what it was measured, and what share of the shortest time the suite's own clock takes."""
+    environment = campaign["environment"]
+    on_gpu = campaign["device"] == "cuda"
+    machine = ", ".join(environment["gpu"]) if on_gpu else f"{environment['cpu']}, {campaign['threads']} threads"
+    said = f"On {machine}; {campaign['on_chip_bytes'] / MEBIBYTE:.3g} MiB are on chip for the roofs."
+    times = [one.time for row in rows for one in row.scores if one.time is not None]
+    if "clock_seconds" not in campaign or not times:
+        return said
+    own = campaign["clock_seconds"]
+    return f"{said} Reading the clock takes {own * 1e9:.0f} ns, {own / min(times):.2%} of the shortest kernel's time."
 
 
 def show(rows: Sequence[Row], first: str) -> None:
@@ -188,18 +202,29 @@ def main(
         raise click.UsageError("torch sees no CUDA device; --device cpu races PyTorch's kernels")
     start = time.monotonic()
     providers = chosen or {name: load_provider(name) for name in RIVALS[device]}
-    now = {"environment": fingerprint(), "seed": SEED, "device": device, "providers": list(providers)}
+    on_chip = on_chip_bytes(device)
+    now = {
+        "environment": fingerprint(),
+        "seed": SEED,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "on_chip_bytes": on_chip,
+        "memory_bytes": MEMORY_BYTES[device],
+        "providers": list(providers),
+    }
     before = kept_so_far(json_file, now)
     failures = before.get("failures") if before.get("checked") == only.pattern else None
     if failures is None and checking:
         failures = check_throughout(CHECKED[device], device, only)
     rows: list[Row] = before.get("table", [])
     left_out: list[dict[str, str]] = []
+    clock = {"clock_seconds": overhead_seconds()} if device == "cpu" else {}  # on a GPU, its own events are read
 
     def save() -> None:
         if json_file:
             checked = {} if failures is None else {"checked": only.pattern, "failures": failures}
-            found = {**now, **checked, "table": [row.as_json() for row in rows], "left_out": left_out}
+            raced = [row.as_json() for row in rows]
+            found = {**now, **clock, **checked, "table": raced, "left_out": left_out}
             write_file(json_file, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
 
     save()
@@ -207,7 +232,7 @@ def main(
     problems = (whole_table if whole else small_table)(dtypes or ("bfloat16", "float32"))
     done = {row.problem for row in rows}
     wanted = [problem for problem in problems if only.search(name_of(problem)) and problem not in done]
-    race = Race(providers, device, SEED, MEMORY_BYTES[device], on_chip_bytes(device), vendor_bandwidth(device))
+    race = Race(providers, device, SEED, MEMORY_BYTES[device], on_chip, vendor_bandwidth(device))
     for place, problem in enumerate(wanted):
         release(device)
         late = time.monotonic() - start > 60 * minutes
@@ -220,12 +245,10 @@ def main(
     save()
     show(rows, CHECKED[device])
     if markdown_file:
-        write_file(markdown_file, markdown((name_of(row.problem), row.scores) for row in rows).encode())
+        text = markdown((name_of(row.problem), row.scores) for row in rows)
+        write_file(markdown_file, f"{text}\n{circumstances({**now, **clock}, rows)}\n".encode())
     click.echo(f"{len(rows)} problems, {len(left_out)} left out")
-    times = [one.time for row in rows for one in row.scores if one.time is not None]
-    if device == "cpu" and times:
-        own = overhead_seconds()
-        click.echo(f"reading the clock takes {own * 1e9:.0f} ns, {own / min(times):.2%} of the shortest kernel's time")
+    click.echo(circumstances({**now, **clock}, rows))
     faults = [f"{name_of(row.problem)}: {fault}" for row in rows for fault in row.faults(OURS)]
     for fault in faults:
         click.echo(f"ours: {fault}")

@@ -13,7 +13,7 @@ from ics_bench.kernels.cuda_clock import Arm, on_clock_stream, time_on_gpu
 from ics_bench.kernels.gpus import LATENCY_BYTES
 from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.provider import Provider
-from ics_bench.kernels.rotation import GPU_CACHE_FACTOR, plan_sets
+from ics_bench.kernels.rotation import plan_gpu_sets
 from ics_bench.kernels.spec import Problem, floor_bytes
 from ics_bench.kernels.throughput import COPY, MEGA, Throughput, each, kernels_of, prepared_for, saved_bytes
 
@@ -32,9 +32,8 @@ def compare_on_gpu(
         tensors = draw(problem, "normal", seed, str(device))
         saved = each(providers, lambda p: saved_bytes(p, *prepared_for(p, problem, tensors)), failures)
         cache = torch.cuda.get_device_properties(device).L2_cache_size
-        # Each arm has sets of its own: what one leaves in the cache is of no use to another.
-        memory = min(memory_bytes, free_bytes(str(device)) // 2) // (1 + len(saved))
-        sets = plan_sets(nbytes + max(saved.values(), default=0), cache, memory, GPU_CACHE_FACTOR)
+        set_bytes, free = nbytes + max(saved.values(), default=0), free_bytes(str(device))
+        sets = plan_gpu_sets(set_bytes, 1 + len(saved), cache, memory_bytes, free)
         calls, notes = copies_on_gpu(nbytes // 2, sets.count, device)
         running = {name: providers[name] for name in saved}
         kernels = each(running, lambda p: kernels_of(p, problem, tensors, sets.count), failures)
@@ -47,6 +46,7 @@ def compare_on_gpu(
             samples.seconds[name],
             samples.seconds[COPY],
             copy_bytes,
+            sets.nbytes,
             sets.in_cache,
             (*shared, *samples.warnings(name)),
             samples.state,

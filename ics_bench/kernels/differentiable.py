@@ -55,7 +55,7 @@ class Differentiable(Provider):
         """Return the function under ``no_grad``, or the gradient of a forward pass already done."""
         return kernel_of(problem, tensors, self.function)
 
-    def recorder(self, problem: Problem, tensors: Tensors) -> Recorder:
+    def recorder(self, problem: Problem, tensors: Tensors) -> Recorder | None:
         """Record the library's function."""
         return recording(problem, tensors, self.function(problem, tensors))
 

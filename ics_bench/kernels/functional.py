@@ -25,12 +25,9 @@ fused RMS norm has none. Batch norm, which instance norm is made of, takes float
 
 
 def torch_declines(problem: Problem) -> str | None:
-    """Say what PyTorch's functions refuse: sets of one number, whose deviation is zero."""
-    positions = math.prod(problem.shape[2:])
-    if problem.norm == "instance" and positions == 1:
+    """Say what PyTorch's functions refuse: instance norm of single numbers, whose deviation is zero."""
+    if problem.norm == "instance" and math.prod(problem.shape[2:]) == 1:
         return "PyTorch's instance norm takes more than one position"
-    if problem.norm == "batch" and problem.training and problem.shape[0] * positions == 1:
-        return "PyTorch's batch norm takes more than one number a feature in training"
     return None
 
 

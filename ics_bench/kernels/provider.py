@@ -51,6 +51,15 @@ class Chains:
             parameters=min(self.parameters, other.parameters),
         )
 
+    def covering(self, other: Chains) -> Chains:
+        """Return the longer of each two chains, for a kernel that may be either's."""
+        return Chains(
+            max(self.moments, other.moments),
+            max(self.sums, other.sums),
+            max(self.parameters, other.parameters),
+            self.rounds_first or other.rounds_first,
+        )
+
 
 @dataclass(slots=True)
 class Tensors:
@@ -177,6 +186,8 @@ class Provider(ABC):
         for option in problem.options:
             if option not in self.options:
                 return f"{type(self).__name__} has no option {option!r} of {problem.norm} norm"
+        if problem.norm == "batch" and problem.training and problem.elements < 2 * problem.num_features:
+            return f"shape {problem.shape}: batch norm in training takes more than one number a feature"
         if device == "cuda":
             import torch
 

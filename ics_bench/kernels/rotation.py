@@ -49,6 +49,27 @@ class Rotation:
         return ()
 
 
+def plan_gpu_sets(set_bytes: int, arms: int, cache: int, memory: int, free: int) -> Rotation:
+    """Choose how many buffer sets each arm on a GPU has: what one leaves in the cache is of no use to another.
+
+    Parameters
+    ----------
+    set_bytes : int
+        Bytes of the largest arm's set.
+    arms : int
+        Kernels and the copy.
+    cache : int
+        Bytes of the level-2 cache.
+    memory : int
+        Most bytes to use for all arms; where it does not leave the cache, so much as does.
+    free : int
+        Bytes that are free: half of them are used at most.
+    """
+    leaving = arms * (GPU_CACHE_FACTOR * cache + set_bytes)
+    most = min(max(memory, leaving), free // 2)
+    return plan_sets(set_bytes, cache, most // arms, GPU_CACHE_FACTOR)
+
+
 def plan_sets(set_bytes: int, cache: int | None, memory: int, factor: int = CACHE_FACTOR) -> Rotation:
     """Choose how many buffer sets to rotate through.
 

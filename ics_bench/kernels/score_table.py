@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ics_bench.kernels.scores import Score
 
-HEADINGS = ("provider", "time", "GB/s", "of copy", "of roof", "rival/own", "error", "doubts")
+HEADINGS = ("provider", "time", "GB/s", "of copy", "of bus", "of roof", "rival/own", "error", "doubts")
 
 MARKS: Mapping[str, tuple[str, str]] = {
     "L": ("latency, not bandwidth", "latency: the problem is too small for bandwidth"),
@@ -39,6 +39,7 @@ def table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
             _time(one.time) if one.time is not None else "not timed" if one.correct else "wrong, not timed",
             f"{one.bandwidth:.4g}" if one.bandwidth is not None else "",
             _percent(one.copy_share),
+            _percent(one.bus_share),
             _percent(one.roof_share),
             f"{one.rival_ratio:.2f}" if one.rival_ratio is not None else "",
             f"{one.error_over_bound:.2g}",
@@ -56,7 +57,8 @@ def markdown(rows: Iterable[tuple[str, Sequence[Score]]]) -> str:
     explained = legend(one for _, scores in kept for one in scores)
     note = (
         "Time: median of one call. GB/s: fewest bytes that the problem moves over the time. Of copy: GB/s over those "
-        "of a copy of as many bytes in the same run; of roof: with the bytes that the shape must move. Rival/own: time "
+        "of a copy of as many bytes in the same run; of bus: with three transfers a byte counted for that copy, as a "
+        "processor's reads what it overwrites; of roof: with the bytes that the shape must move. Rival/own: time "
         "of the fastest other over this one's. Error: largest, in units of its bound; above 1 the kernel is wrong."
     )
     text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ics_bench.kernels.throughput import Throughput
 
 
+COPY_TRANSFERS, ALLOCATING_COPY_TRANSFERS = 2, 3
+"""Bytes that a copy moves for each byte copied: read and write; or also a read before the write."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rates:
     """What the times of a kernel and of the copy come to.
@@ -30,6 +34,9 @@ class Rates:
     copy_share, roof_share : float or None
         Bandwidth over the copy's, with the fewest bytes of all (*ideal*), and with those of the roof that applies
         to the shape (*streaming* where it reads its input twice). ``None`` where the working set fitted the cache.
+    bus_bandwidth, bus_share : float or None
+        The copy's with its bytes counted three times, and bandwidth over that: the ceiling of non-temporal stores, if
+        a processor's copy reads what it overwrites. ``None`` on a GPU, which does not.
     """
 
     kernel: MedianInterval
@@ -37,6 +44,8 @@ class Rates:
     copy_bandwidth: float
     copy_share: float | None
     roof_share: float | None
+    bus_bandwidth: float | None
+    bus_share: float | None
 
 
 def rates(problem: Problem, timed: Throughput, on_chip_bytes: int) -> Rates:
@@ -44,10 +53,11 @@ def rates(problem: Problem, timed: Throughput, on_chip_bytes: int) -> Rates:
     kernel, floor = median_interval(timed.kernel), floor_bytes(problem)
     bandwidth = floor / kernel.median / GIGA
     copy = timed.copy_bytes / median_interval(timed.copy).median / GIGA
+    bus = copy * ALLOCATING_COPY_TRANSFERS / COPY_TRANSFERS if timed.state is None else None
     if timed.in_cache:
-        return Rates(kernel, bandwidth, copy, None, None)
-    share = bandwidth / copy
-    return Rates(kernel, bandwidth, copy, share, share * (roof_bytes(problem, on_chip_bytes) / floor))
+        return Rates(kernel, bandwidth, copy, None, None, bus, None)
+    share, roof = bandwidth / copy, roof_bytes(problem, on_chip_bytes) / floor
+    return Rates(kernel, bandwidth, copy, share, share * roof, bus, None if bus is None else bandwidth / bus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +71,16 @@ class Score:
         Above 1, the kernel is wrong, and there are no times.
     time, time_low, time_high : float or None
         Median of one call in seconds, and its 95 % interval.
-    bandwidth : float or None
-        Fewest bytes that the problem moves over the time, in GB/s.
-    copy_share, roof_share : float or None
+    bandwidth, copy_bandwidth : float or None
+        Fewest bytes that the problem moves over the time, and the copy's bytes over its own, in GB/s.
+    copy_share, roof_share, bus_share : float or None
         See `Rates`.
     rival_ratio : float or None
         The fastest other provider's time over this one's: above 1, this one is faster.
     vendor_share : float or None
         Bandwidth over the datasheet's.
+    working_set : int or None
+        Bytes of the buffers that took turns; see `ics_bench.kernels.throughput.Throughput`.
     warnings : tuple of str
     state : GpuState or None
         Of the GPU, where one did the work.
@@ -80,10 +92,13 @@ class Score:
     time_low: float | None = None
     time_high: float | None = None
     bandwidth: float | None = None
+    copy_bandwidth: float | None = None
     copy_share: float | None = None
     roof_share: float | None = None
+    bus_share: float | None = None
     rival_ratio: float | None = None
     vendor_share: float | None = None
+    working_set: int | None = None
     warnings: tuple[str, ...] = ()
     state: GpuState | None = None
 
@@ -145,10 +160,13 @@ def score(
                 kernel.interval.low,
                 kernel.interval.high,
                 mine.bandwidth,
+                mine.copy_bandwidth,
                 mine.copy_share,
                 mine.roof_share,
+                mine.bus_share,
                 min(others) / kernel.median if others else None,
                 mine.bandwidth * GIGA / vendor_bandwidth if vendor_bandwidth else None,
+                timed[name].working_set,
                 (*verdicts[name].warnings(), *timed[name].warnings),
                 timed[name].state,
             )

@@ -86,6 +86,12 @@ class Problem:
     def __post_init__(self) -> None:
         if len(self.shape) < 2:
             raise ValueError(f"shape {self.shape}: a norm takes (N, features) at least")
+        if not all(isinstance(size, int) and size >= 0 for size in self.shape):
+            raise ValueError(f"shape {self.shape!r}: take whole numbers from 0 up")
+        if self.dtype not in DTYPE_BYTES:
+            raise ValueError(f"dtype {self.dtype!r}: take one of {', '.join(DTYPE_BYTES)}")
+        if self.layout not in get_args(Layout):
+            raise ValueError(f"layout {self.layout!r}: take one of {', '.join(get_args(Layout))}")
         if self.norm in ROW_NORMS and len(self.shape) != 2:
             raise ValueError(f"shape {self.shape}: {self.norm} norm takes rows (M, N)")
         if self.direction not in get_args(Direction):
@@ -93,7 +99,7 @@ class Problem:
         for name, value in (("eps", self.eps), ("momentum", self.momentum)):
             if not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise ValueError(f"{name}={value!r}: take a number from 0 up, such as {_DEFAULTS[name]:g}")
-        if self.groups < 1:
+        if not isinstance(self.groups, int) or self.groups < 1:
             raise ValueError(f"{self.groups} groups: take 1 or more, that divide the {self.num_features} features")
         if self.norm == "group" and self.num_features % self.groups:
             raise ValueError(f"{self.groups} groups do not divide {self.num_features} features")

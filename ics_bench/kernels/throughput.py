@@ -15,6 +15,7 @@ import torch
 from ics_bench.core.environment import last_level_cache_bytes
 from ics_bench.kernels.clock import CPU_WARM_UP_SECONDS, Call, interleave, overhead_seconds
 from ics_bench.kernels.gpu_state import GpuState
+from ics_bench.kernels.heap import warm_heap
 from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.kept import saved_storages
 from ics_bench.kernels.provider import Kernel, Provider, Tensors
@@ -42,6 +43,9 @@ class Throughput:
         One for each round; equal positions are from the same round.
     copy_bytes : int
         Bytes that a copy reads plus those that it writes.
+    working_set : int
+        Bytes of the buffers that take turns: of all arms on a processor, whose cache they share in time; of each arm on
+        a GPU.
     in_cache : bool
         Whether the working set fits the last-level cache: the times then say nothing of the memory's speed.
     warnings : tuple of str
@@ -52,6 +56,7 @@ class Throughput:
     kernel: tuple[float, ...]
     copy: tuple[float, ...]
     copy_bytes: int
+    working_set: int
     in_cache: bool
     warnings: tuple[str, ...]
     state: GpuState | None = None
@@ -103,7 +108,8 @@ def compare(
         Seeds the inputs and the order of the arms.
     device : {"cpu", "cuda"}
     memory_bytes : int
-        Most memory for the rotated buffers; half of what is free is used at most.
+        Most memory for the rotated buffers; half of what is free is used at most. On a GPU, as much as leaves its
+        cache is used all the same: filling it takes no time there.
     failures : mutable mapping of str to str, optional
         Takes the errors of kernels that cannot be prepared or called, by provider, and the others are timed.
         Without it, the first such error is raised.
@@ -120,14 +126,15 @@ def compare(
     copying = {COPY: copies(problem.dtype, nbytes // 2, sets.count, seed, device)}
     running = {name: providers[name] for name in saved}
     kernels = each(running, lambda p: kernels_of(p, problem, tensors, sets.count), failures)
-    samples = interleave({**copying, **kernels}, random.Random(seed), warm_up_seconds=CPU_WARM_UP_SECONDS)
+    with warm_heap():
+        samples = interleave({**copying, **kernels}, random.Random(seed), warm_up_seconds=CPU_WARM_UP_SECONDS)
     shared = (*sets.warnings(), *samples.load.warnings())
     copy, copy_bytes = samples.seconds[COPY], 2 * (nbytes // 2)
     found = {}
     for name in kernels:
         kernel = samples.seconds[name]
         cost = _cost_warnings(kernel, samples.page_faults[name], nbytes)
-        found[name] = Throughput(kernel, copy, copy_bytes, sets.in_cache, (*shared, *cost))
+        found[name] = Throughput(kernel, copy, copy_bytes, sets.nbytes, sets.in_cache, (*shared, *cost))
     return found
 
 

@@ -47,9 +47,6 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
 }
 """Modes of the norms of rows besides the plain one, with the fields of `Problem` that they turn on."""
 
-COPY_TRANSFERS, ALLOCATING_COPY_TRANSFERS = 2, 3
-"""Bytes that a copy moves for each byte copied: read and write; or also a read before the write."""
-
 
 class ShapeAxis(Axis):
     """Shapes written as ``4096x1024``."""
@@ -75,7 +72,7 @@ class KernelThroughput(Workload):
       two.
     - *bus_share*: bandwidth over the copy's with its bytes counted three times. This is the share of
       what non-temporal stores would reach, if the copy's are ordinary ones; if the copy already uses
-      non-temporal stores, *copy_share* is.
+      non-temporal stores, *copy_share* is. A GPU does not read what it overwrites, and has none.
     - *roof_share*: *copy_share* with the input counted again where a reduction set exceeds a core's
       private cache, or the registers and shared memory of a GPU's cooperating blocks
       (`ics_bench.kernels.spec.roof_bytes`).
@@ -86,8 +83,10 @@ class KernelThroughput(Workload):
       forward cases, and of providers that autograd knows.
 
     Parameters and statistics are float32. Buffers rotate through up to four times the last-level
-    cache; ``memory_mib`` caps that, and a working set that is too small is said to be so. One that
-    fits the cache gets no shares: they would score the cache.
+    cache; ``memory_mib`` caps that, on a GPU only beyond what leaves its cache, and a working set that is too
+    small is said to be so. One that fits the cache gets no shares: they would score the cache.
+    On a processor the C library is told to keep what is freed, so that a kernel that allocates its outputs finds
+    their pages mapped, as those of a buffer made beforehand are.
 
     On a GPU the copy is ours, 16 bytes a load; kernels and copy are replayed in CUDA graphs, checked by
     cold launches, and the GPU's clocks, power, temperature and throttling are recorded, never set
@@ -95,13 +94,14 @@ class KernelThroughput(Workload):
     """
 
     name = "kernel_throughput"
-    version = 3
+    version = 4
     summary = "normalization kernels, checked for correctness, against a copy of as many bytes"
     metrics = (
         Metric("time", "s", "lower", "timing", "median of one call; curve: every round"),
         Metric("time_low", "s", "lower", "timing", "lower end of the median's 95 % interval", headline=False),
         Metric("time_high", "s", "lower", "timing", "upper end of the median's 95 % interval", headline=False),
         Metric("bandwidth", "GB/s", "higher", "timing", "fewest bytes possible over the median time"),
+        Metric("working_set", "B", "neutral", "timing", "of the buffers that take turns", headline=False),
         Metric("copy_bandwidth", "GB/s", "neutral", "timing", "the copy's, bytes counted twice; curve: every round"),
         Metric("bus_bandwidth", "GB/s", "neutral", "timing", "the copy's, bytes counted three times", headline=False),
         Metric("copy_share", "1", "higher", "timing", "bandwidth over copy_bandwidth"),
@@ -226,7 +226,8 @@ class KernelThroughput(Workload):
 
         Only forward passes keep anything, where autograd records them, and not with constant statistics.
 
-        What a GPU alone has is not expected of a case, which does not name its device.
+        A case does not name its device: what a GPU alone has is not expected of it, what a processor alone has is, and
+        the cache is the processor's.
         """
         if metric in GPU_METRICS:
             return False
@@ -298,7 +299,10 @@ class KernelThroughput(Workload):
         from ics_bench.kernels.kept import kept_bytes
 
         adapted = provider.adapted(problem, device)
-        kept = kept_bytes(provider, adapted, draw(adapted, "normal", seed, device))
+        tensors = draw(adapted, "normal", seed, device)
+        if provider.recorder(adapted, tensors) is None:
+            return []
+        kept = kept_bytes(provider, adapted, tensors)
         return [
             self.measurement(case, None, "kept_bytes", kept),
             self.measurement(case, None, "kept_over_floor", kept / kept_floor_bytes(problem)),
@@ -310,8 +314,7 @@ class KernelThroughput(Workload):
         from ics_bench.kernels.scores import rates
 
         reached = rates(problem, timed, on_chip_bytes(device))
-        kernel, bandwidth, copy_bandwidth = reached.kernel, reached.bandwidth, reached.copy_bandwidth
-        bus = copy_bandwidth * ALLOCATING_COPY_TRANSFERS / COPY_TRANSFERS
+        kernel, bandwidth = reached.kernel, reached.bandwidth
         rounds = tuple(float(number) for number in range(len(timed.kernel)))
         copy_rates = tuple(timed.copy_bytes / seconds / GIGA for seconds in timed.copy)
         curves = {"time": Curve(rounds, timed.kernel, "round"), "copy_bandwidth": Curve(rounds, copy_rates, "round")}
@@ -320,17 +323,17 @@ class KernelThroughput(Workload):
             "time_low": kernel.interval.low,
             "time_high": kernel.interval.high,
             "bandwidth": bandwidth,
-            "copy_bandwidth": copy_bandwidth,
-            "bus_bandwidth": bus,
+            "working_set": float(timed.working_set),
+            "copy_bandwidth": reached.copy_bandwidth,
+            "bus_bandwidth": reached.bus_bandwidth,
             "copy_share": reached.copy_share,
-            "bus_share": bandwidth / bus,
+            "bus_share": reached.bus_share,
             "roof_share": reached.roof_share,
             **of_the_gpu(timed, bandwidth, device),
         }
         for name, value in values.items():
-            if value is None or (timed.in_cache and name in SHARES):
-                continue
-            yield self.measurement(case, None, name, value, curves.get(name), warnings)
+            if value is not None and not (timed.in_cache and name in SHARES):
+                yield self.measurement(case, None, name, value, curves.get(name), warnings)
 
 
 def _keeps(case: Case) -> bool:

@@ -15,7 +15,7 @@ import torch
 
 from ics_bench.kernels.cuda.geometry import Device, Launch, Plan
 from ics_bench.kernels.cuda.operation import Buffers, Engine, prepare
-from ics_bench.kernels.cuda.plan import plan
+from ics_bench.kernels.cuda.plan import longest_chains
 from ics_bench.kernels.cuda.source import FAMILIES, FOLDER, HEADER, instantiations
 from ics_bench.kernels.provider import PROMISES, Chains, Kernel, Provider, Tensors
 from ics_bench.kernels.spec import OPTIONS, Problem
@@ -169,7 +169,7 @@ class HostKernels(Provider):
         self.gpu = gpu
 
     def chains(self, problem: Problem, device: str) -> Chains:
-        return plan(problem, self.gpu.device, self.gpu.offset == 0).chains
+        return longest_chains(problem, self.gpu.device)
 
     def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
         self.gpu.forget()

@@ -24,7 +24,7 @@ from ics_bench.kernels.cuda.geometry import (
 )
 from ics_bench.kernels.cuda.groups import MOST_THREADS as GROUP_THREADS
 from ics_bench.kernels.cuda.groups import geometry as group_geometry
-from ics_bench.kernels.cuda.plan import plan
+from ics_bench.kernels.cuda.plan import longest_chains, plan
 from ics_bench.kernels.cuda.rows import MOST_THREADS, geometry
 from ics_bench.kernels.cuda.source import FAMILIES, FOLDER, instantiations, source
 from ics_bench.kernels.spec import GROUP_NORMS, KERNEL_NORMS, OPTIONS, ROW_NORMS, Problem
@@ -79,6 +79,21 @@ def test_every_plan_is_one_that_a_gpu_can_launch(problem: Problem, device: Devic
         assert launch.shared_bytes <= device.shared_bytes
     chains = (made.chains.moments, made.chains.sums, made.chains.parameters)
     assert all(0 <= chain < 2**20 for chain in chains)
+
+
+@given(problems(), st.sampled_from([H100, A100]))
+def test_the_longest_chains_are_those_of_any_address(problem: Problem, device: Device) -> None:
+    longest = longest_chains(problem, device)
+    for aligned in (True, False):
+        chains = plan(problem, device, aligned).chains
+        assert chains.at_most(longest) == chains
+        assert longest.rounds_first or not chains.rounds_first
+
+
+def test_an_odd_address_has_a_longer_chain_than_an_aligned_one() -> None:
+    problem = Problem("layer", "forward", (64, 131072), "bfloat16")
+    aligned, odd = (plan(problem, H100, aligned).chains.moments for aligned in (True, False))
+    assert aligned < odd == longest_chains(problem, H100).moments
 
 
 def _plan_or_reason(problem: Problem, device: Device, aligned: bool) -> Plan | str:

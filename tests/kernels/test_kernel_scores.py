@@ -28,7 +28,7 @@ FLOOR = floor_bytes(PROBLEM)
 
 def _timed(seconds: float, copy_seconds: float, in_cache: bool = False) -> Throughput:
     rounds = 31
-    return Throughput((seconds,) * rounds, (copy_seconds,) * rounds, FLOOR, in_cache, ("noted",))
+    return Throughput((seconds,) * rounds, (copy_seconds,) * rounds, FLOOR, 4 * FLOOR, in_cache, ("noted",))
 
 
 def _score(**timed: Throughput) -> list[Score]:
@@ -44,6 +44,7 @@ def test_shares_ratios_and_bandwidths_agree_with_the_times() -> None:
     assert ours.rival_ratio == pytest.approx(0.5)
     assert theirs.rival_ratio == pytest.approx(2.0)
     assert ours.vendor_share == pytest.approx(FLOOR / 2e-6 / 1e12)
+    assert ours.working_set == 4 * FLOOR
     assert ours.warnings == ("noted",)
     assert broken == Score("broken", 3.0, warnings=broken.warnings)
     assert "wrong, so not timed" in broken.warnings[0]
@@ -60,12 +61,24 @@ def test_a_set_that_does_not_fit_is_measured_by_the_streaming_roof() -> None:
     assert ours.vendor_share is None
 
 
+def test_a_processors_copy_may_read_what_it_overwrites_and_a_gpus_does_not() -> None:
+    (on_cpu,) = score(PROBLEM, {"a": _timed(2e-6, 1e-6)}, {"a": Verdict(0.5, "y")}, 2**30)
+    assert on_cpu.copy_bandwidth == pytest.approx(FLOOR / 1e-6 / 1e9)
+    assert on_cpu.bus_share == pytest.approx(on_cpu.bandwidth / (1.5 * on_cpu.copy_bandwidth))
+    on_gpu = replace(_timed(2e-6, 1e-6), state=GpuState(1980.0))
+    (scored,) = score(PROBLEM, {"a": on_gpu}, {"a": Verdict(0.5, "y")}, 2**30)
+    assert scored.copy_share == on_cpu.copy_share
+    assert scored.bus_share is None
+    assert rates(PROBLEM, on_gpu, 2**30).bus_bandwidth is None
+    assert [dict(zip(HEADINGS, row, strict=True))["of bus"] for row in table([on_cpu, scored])] == ["33 %", ""]
+
+
 def test_a_working_set_inside_the_cache_is_timed_and_not_scored() -> None:
     ours, *_ = _score(ours=_timed(2e-6, 1e-6, in_cache=True))
     assert ours.time == 2e-6
-    assert ours.copy_share is ours.roof_share is None
+    assert ours.copy_share is ours.roof_share is ours.bus_share is None
     row = dict(zip(HEADINGS, table([ours])[0], strict=True))
-    assert row["of copy"] == row["of roof"] == ""
+    assert row["of copy"] == row["of roof"] == row["of bus"] == ""
     assert row["time"] == "2 µs"
 
 
@@ -115,10 +128,11 @@ def test_the_workload_and_the_table_have_one_arithmetic() -> None:
 
 
 def test_markdown_has_a_row_for_each_score_and_explains_its_marks() -> None:
-    text = markdown([("layer forward", [Score("a", 0.1, 1e-3, 1e-3, 1e-3, 12.5, 0.5, 0.5, 1.25, warnings=("noted",))])])
+    one = Score("a", 0.1, 1e-3, 1e-3, 1e-3, 12.5, 25.0, 0.5, 0.5, 0.33, 1.25, warnings=("noted",))
+    text = markdown([("layer forward", [one])])
     head, rule, row, *_ = text.splitlines()
     assert head.count("|") == rule.count("|") == row.count("|")
-    assert row.startswith("| layer forward | a | 1 ms | 12.5 | 50 % | 50 % | 1.25 | 0.1 | + |")
+    assert row.startswith("| layer forward | a | 1 ms | 12.5 | 50 % | 33 % | 50 % | 1.25 | 0.1 | + |")
     assert f"Doubts: +: {MARKS['+'][1]}." in text
 
 
@@ -133,6 +147,8 @@ def test_the_table_has_every_norm_both_ways_and_the_known_cliffs() -> None:
     whole = {(p.norm, p.shape) for p in whole_table()}
     assert {("rms", (m, n)) for m in ROWS for n in COLUMNS} <= whole
     assert {(norm, shape) for norm, shapes in CLIFFS.items() for shape in shapes} <= whole
+    tails = {shape[1] for norm, shape in whole if norm == "layer"}
+    assert {*range(2040, 2051), 4095} <= tails
 
 
 @pytest.fixture
@@ -157,6 +173,10 @@ def test_the_campaign_checks_races_and_keeps_what_it_found(campaign, tmp_path: P
     assert "2 problems, 0 left out" in outcome.output
     assert "wrong, not timed" in outcome.output  # PyTorch sums bfloat16 gradients of the parameters in bfloat16
     found = json.loads(kept.read_text())
+    assert found["threads"] >= 1
+    assert found["on_chip_bytes"] > 0
+    shortest = min(one["time"] for row in found["table"] for one in row["scores"] if "time" in one)
+    assert f"{found['clock_seconds'] / shortest:.2%} of the shortest kernel's time" in outcome.output
     assert "failures" not in found  # not checked
     right, wrong = (row["scores"][0] for row in found["table"])
     assert right["time"] > 0
@@ -235,7 +255,10 @@ def test_a_campaign_goes_on_where_it_was_stopped(campaign, tmp_path: Path, monke
     assert "problems checked" not in again.output
     assert len(runs) == 2
     assert json.loads(kept.read_text())["table"] == first["table"]
-    assert table_file.read_text().count("torch_eager") == 2
+    written = table_file.read_text()
+    assert written.count("torch_eager") == 2
+    assert f"{first['threads']} threads" in written
+    assert "of the shortest kernel's time" in written
     other = CliRunner().invoke(campaign.main, [*arguments, "--provider", "torch_compile"])
     assert other.exit_code == 2
     assert "of another campaign" in other.output

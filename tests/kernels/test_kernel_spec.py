@@ -133,9 +133,15 @@ def test_a_problem_that_makes_no_sense_is_refused(arguments: tuple) -> None:
         ({"eps": -1e-5}, "eps=-1e-05: take a number"),
         ({"eps": math.nan}, "eps=nan: take a number"),
         ({"momentum": None}, "momentum=None: take a number from 0 up, such as 0.1"),
+        ({"groups": None}, "None groups: take 1 or more"),
+        ({"groups": 2.0}, "2.0 groups: take 1 or more"),
+        ({"dtype": "float64"}, "dtype 'float64': take one of float32, bfloat16, float16"),
+        ({"layout": "nhwc"}, "layout 'nhwc': take one of contiguous, channels_last"),
+        ({"shape": (8, -4)}, "shape (8, -4): take whole numbers from 0 up"),
+        ({"shape": (8, 4.0)}, "shape (8, 4.0): take whole numbers from 0 up"),
     ],
 )
-def test_numbers_and_directions_that_make_no_sense_are_refused(changes: dict, message: str) -> None:
+def test_numbers_and_names_that_make_no_sense_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         Problem(**{"norm": "batch", "direction": "forward", "shape": (8, 4), **changes})
 

@@ -2,9 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ics_bench.kernels.heap import warm_heap
 from ics_bench.kernels.inputs import draw
+from ics_bench.kernels.machine import page_faults
 from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, load_provider
-from ics_bench.kernels.rotation import CACHE_FACTOR, plan_sets
+from ics_bench.kernels.rotation import CACHE_FACTOR, GPU_CACHE_FACTOR, MEBIBYTE, plan_gpu_sets, plan_sets
 from ics_bench.kernels.spec import Problem, floor_bytes
 from ics_bench.kernels.throughput import compare, copies, measure_throughput, prepared_for, saved_bytes
 
@@ -30,6 +32,46 @@ def test_no_more_memory_is_used_than_the_cache_asks_for(set_bytes: int, cache: i
     sets = plan_sets(set_bytes, cache, memory=10**12)
     assert sets.warnings() == ()
     assert (sets.count - 1) * set_bytes < CACHE_FACTOR * cache
+
+
+@given(st.integers(1, 10**9), st.integers(2, 9), st.integers(1, 10**8), st.integers(1, 10**11), st.integers(1, 10**11))
+def test_on_a_gpu_too_little_memory_is_overruled_by_the_cache_and_only_what_is_free_bounds_it(
+    set_bytes: int, arms: int, cache: int, memory: int, free: int
+) -> None:
+    sets = plan_gpu_sets(set_bytes, arms, cache, memory, free)
+    assert sets.count == 1 or sets.nbytes * arms <= free // 2
+    roomy = free // 2 >= arms * (GPU_CACHE_FACTOR * cache + set_bytes)
+    assert not roomy or (sets.warnings() == () and sets.nbytes >= GPU_CACHE_FACTOR * cache)
+
+
+def test_the_quick_profile_leaves_the_cache_of_an_h100_and_is_scored() -> None:
+    from ics_bench.workloads.kernel_throughput import WORKLOAD
+
+    (quick,) = next(axis.quick for axis in WORKLOAD.axes if axis.name == "memory_mib")
+    set_bytes = floor_bytes(Problem("layer", "forward", (1024, 1024)))
+    sets = plan_gpu_sets(set_bytes, 2, 50 * MEBIBYTE, quick * MEBIBYTE, 78 * 2**30)
+    assert not sets.in_cache
+    assert sets.warnings() == ()
+
+
+def test_what_is_allocated_again_in_a_warm_heap_touches_no_new_memory() -> None:
+    """Of a block so large that glibc would map it anew each time, whatever its thresholds were."""
+    import torch
+
+    def touched() -> int:
+        before = page_faults()
+        torch.ones(64 * MEBIBYTE // 4)
+        return page_faults() - before
+
+    touched()
+    cold = touched()
+    with warm_heap() as told:
+        if not told:
+            pytest.skip("the C library is not glibc")
+        for _ in range(20):  # glibc before 2.39 leaves remainders beside aligned blocks (its bug 30723)
+            touched()
+        warm = touched()
+    assert 4 * warm < cold <= 2 * touched()
 
 
 def test_copies_use_buffers_of_their_own() -> None:

@@ -39,6 +39,11 @@ def plan(problem: Problem, device: Device, aligned: bool) -> Plan:
     return made
 
 
+def longest_chains(problem: Problem, device: Device) -> Chains:
+    """Bound the chains of additions wherever the buffers begin: odd addresses have a plan of their own."""
+    return plan(problem, device, aligned=True).chains.covering(plan(problem, device, aligned=False).chains)
+
+
 def _nothing(problem: Problem) -> Plan:
     """Gradients of the parameters are zero; all else is empty."""
     if problem.norm == "batch" and problem.training:

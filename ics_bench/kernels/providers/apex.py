@@ -1,4 +1,4 @@
-"""Apex's fused norms, where it is installed: float32, as its mixed norms return the parameters' type."""
+"""Apex's fused norms, where it is installed: with parameters in the type of x, as its mixed norms return theirs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Apex(Differentiable):
     module = "apex.normalization"
     remedy = "build it from github.com/NVIDIA/apex"
     norms = frozenset({"layer", "rms"})
-    dtypes = frozenset({"float32"})
+    narrow = norms
 
     def function(self, problem: Problem, tensors: Tensors) -> Function:
         """Return the norm of the problem."""

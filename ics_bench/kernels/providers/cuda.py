@@ -41,9 +41,9 @@ class Cuda(Provider):
         import torch
 
         from ics_bench.kernels.cuda.launch import engine_of
-        from ics_bench.kernels.cuda.plan import plan
+        from ics_bench.kernels.cuda.plan import longest_chains
 
-        return plan(problem, engine_of(torch.device(device)).device, aligned=True).chains
+        return longest_chains(problem, engine_of(torch.device(device)).device)
 
     def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
         """Allocate outputs and scratch, and return a closure that only launches."""

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 class Liger(Differentiable):
-    """`liger_kernel.transformers.functional`, with gradients that are not written over dy."""
+    """`liger_kernel.transformers.functional`, with gradients that are not written over dy.
+
+    RMS norm is taken in its casting mode ``gemma``, which rounds y once: its default, ``llama``, rounds x/rms(x) to the
+    dtype of x before it multiplies by γ.
+    """
 
     summary = "Liger-Kernel"
     module = "liger_kernel.transformers"
@@ -40,8 +44,8 @@ class Liger(Differentiable):
         offset = problem.weight_offset
         if problem.residual:
             residual, add = tensors.required_residual(), functional.liger_fused_add_rms_norm
-            return lambda x, weight, bias: add(x, residual, weight, eps, offset, in_place=False)
-        return lambda x, weight, bias: functional.liger_rms_norm(x, weight, eps, offset, in_place=False)
+            return lambda x, weight, bias: add(x, residual, weight, eps, offset, "gemma", in_place=False)
+        return lambda x, weight, bias: functional.liger_rms_norm(x, weight, eps, offset, "gemma", in_place=False)
 
 
 PROVIDER = Liger()
