@@ -22,6 +22,7 @@ from pathlib import Path
 import click
 
 from ics_bench.cli.text import table
+from ics_bench.core import UsageError
 from ics_bench.core.environment import usable_cores
 from ics_bench.core.text import duration
 from ics_bench.gate.error_rates import CALM_CV, FACTORS, GATE, Line, Rate, encode_lines, error_rates
@@ -80,6 +81,21 @@ def noise_table(recordings: Sequence[Recording]) -> str:
     return table(columns, rows)
 
 
+def _read(noise: Path) -> list[Recording]:
+    """Read recordings that a suite run can be drawn from."""
+    try:
+        recordings = load_recordings(noise)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from error
+    fewest, least = min(recording.pairs for recording in recordings), Rule().screen_pairs
+    if fewest < least:
+        raise click.UsageError(
+            f"{str(noise)!r} has a recording of {fewest} pairs, and the screen takes {least}; "
+            f"record with ics-bench gate --calibrate {noise} --pairs {least} or more"
+        )
+    return recordings
+
+
 @click.command()
 @click.argument("noise", type=click.Path(path_type=Path))
 @click.option("--runs", default=200, show_default=True, help="Suite runs for each recording and factor.")
@@ -87,7 +103,7 @@ def noise_table(recordings: Sequence[Recording]) -> str:
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the rates here.")
 def main(noise: Path, runs: int, workers: int | None, json_file: Path | None) -> None:
     """Replay recorded noise and print error rates."""
-    recordings = load_recordings(noise)
+    recordings = _read(noise)
     if json_file is not None:
         check_target(json_file)
     began = time.monotonic()

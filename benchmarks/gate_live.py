@@ -2,9 +2,10 @@
 
 ``python benchmarks/gate_live.py runs FILE [--minutes M]`` makes a repository with a suite of eight timings and two
 convergence metrics, and gates pairs of its commits until the time or the list is over: equal commits 60 times, an extra
-loop, a sleep and an extra allocation of about 15 % ten times each, and a dozen numeric mutants once each, for the gate
-is deterministic about them. Kinds alternate, so that all of them see the same weather. Each run is on disk before the
-next begins; called again, the script goes on where it stopped. ``python benchmarks/gate_live.py summary FILE`` counts.
+loop of 15 %, a sleep and an extra allocation, which cost some 30 %, ten times each, and a dozen numeric mutants once
+each, for the gate is deterministic about them. Kinds alternate, so that all of them see the same weather. Each run is
+on disk before the next begins; called again, the script goes on where it stopped. ``python benchmarks/gate_live.py
+summary FILE`` counts.
 
 ``python benchmarks/gate_live.py examples FILE`` gates one commit of each kind, a faster and a hanging one among them,
 and writes the Markdown that the gate writes of each. ``python benchmarks/gate_live.py wide`` gates 32 timings once.
@@ -281,6 +282,12 @@ def listed() -> list[tuple[Change, int]]:
     return runs
 
 
+def of_this_code() -> dict[str, Any]:
+    """Say what code and what machine a run is of."""
+    found = fingerprint()
+    return {"commit": found["source"] and found["source"]["commit"], "cpu": found["cpu"], "cores": found["cores"]}
+
+
 def gate_once(folder: Path, change: Change, number: int) -> Run:
     """Gate one change against the light suite, and keep what came of it."""
     decided = folder / ".git" / "decided.json"
@@ -289,7 +296,7 @@ def gate_once(folder: Path, change: Change, number: int) -> Run:
     began, load = time.monotonic(), os.getloadavg()[0]
     started = datetime.now(UTC).isoformat(timespec="seconds")
     done = _ics_bench(folder, "gate", "main", _branch(change), "--seed", number, "--json", decided, *only)
-    run: Run = {"kind": change.kind, "number": number, "started": started, "load_average": load}
+    run: Run = {"kind": change.kind, "number": number, "started": started, "load_average": load, **of_this_code()}
     run |= {"seconds": round(time.monotonic() - began, 1), "exit_code": done.returncode}
     if not decided.exists():
         return run | {"error": done.stderr.strip()[-500:]}
@@ -319,8 +326,10 @@ def counted(runs: Sequence[Run]) -> str:
         bound = f"{share_interval(false or 0, len(verdicts), 0.9).high:.1%}" if decided else None  # one-sided, 95 %
         codes = ", ".join(f"{code}: {n}" for code, n in sorted(Counter(run["exit_code"] for run in found).items()))
         seconds = sorted(run["seconds"] for run in found)[len(found) // 2]
-        rows.append((change.kind, len(found), len(verdicts), caught, false, bound, codes, seconds))
-    columns = ("kind", "runs", "decided", "found", "false alarms", "at most", "exit codes", "median s")
+        growths = sorted(run["changes"][change.worse] for run in found if change.worse in run.get("changes", {}))
+        growth = f"{growths[len(growths) // 2]:+.0%}" if growths and change not in MUTANTS else None
+        rows.append((change.kind, len(found), len(verdicts), growth, caught, false, bound, codes, seconds))
+    columns = ("kind", "runs", "decided", "growth", "found", "false alarms", "at most", "exit codes", "median s")
     return table(columns, rows)
 
 
@@ -378,7 +387,9 @@ def examples(file: Path, kinds: tuple[str, ...], only: str) -> None:
                 raise click.ClickException(f"{kind}: nothing was decided: {done.stderr.strip()[-500:]}")
             click.echo(f"{kind}: exit code {done.returncode}")
             parts.append(f"# {kind}: exit code {done.returncode}\n\n{written.read_text()}")
-    write_file(file, "\n".join(parts).encode())
+    code = of_this_code()
+    head = f"Decided by commit {code['commit']} on {code['cores']} cores of {code['cpu']}, seed 0.\n\n"
+    write_file(file, (head + "\n".join(parts)).encode())
 
 
 @main.command()

@@ -37,7 +37,7 @@ def command(base: Path, head: Path, better: tuple[str, ...], exact: tuple[str, .
 
     files = Outputs(**written)
     with refusals_written(str(base), str(head), files):
-        files.check()
+        waivers = files.check()
         directions = Directions.parse(better, exact)
         sides = read(base, directions), read(head, directions)
         if directions:
@@ -48,4 +48,4 @@ def command(base: Path, head: Path, better: tuple[str, ...], exact: tuple[str, .
                 )
             directions.check_used([entry.benchmark.name for side in foreign for entry in side.entries])
         decision = compare(*sides)
-    return show(decision, files)
+    return show([decision], [files], waivers)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +66,13 @@ class Outputs:
     report: Path | None = None
     waivers: Path | None = None
 
-    def check(self) -> None:
+    def check(self) -> tuple[Waiver, ...]:
         """Refuse, before anything is measured for them, files that cannot be written, and waivers that cannot be read.
+
+        Returns
+        -------
+        tuple of Waiver
+            Read now, as the file may be another one when the decision has fallen.
 
         Raises
         ------
@@ -81,26 +86,31 @@ class Outputs:
             from ics_bench.report.site import check_replaceable
 
             check_replaceable(self.report)
-        self.accepted()
-
-    def accepted(self) -> tuple[Waiver, ...]:
-        """Read the waivers."""
         return load_waivers(self.waivers) if self.waivers is not None else ()
 
 
-def show(decision: Decision, outputs: Outputs) -> int:
-    """Print a decision, write it wherever it was asked for, and return the exit code.
+def show(decisions: Iterable[Decision], where: Iterable[Outputs], waivers: Sequence[Waiver]) -> list[int]:
+    """Print decisions, write each wherever it was asked for, and return the exit codes.
 
     In a job of GitHub's, its summary gets the Markdown too.
+
+    Raises
+    ------
+    UsageError
+        If something could not be written, once everything else is.
     """
-    decision = accept(decision, outputs.accepted())
-    click.echo(decision_text(decision))
-    written, errors = _write(decision, outputs)
-    for name, file in written.items():
-        click.echo(f"{name:9}{printable(str(file))}")
+    codes, errors = [], []
+    for decision, outputs in zip(decisions, where, strict=True):
+        decision = accept(decision, waivers)
+        click.echo(decision_text(decision))
+        written, failed = _write(decision, outputs)
+        for name, file in written.items():
+            click.echo(f"{name:9}{printable(str(file))}")
+        codes.append(decision.exit_code)
+        errors += failed
     if errors:
         raise errors[0]
-    return decision.exit_code
+    return codes
 
 
 @contextmanager

@@ -94,14 +94,15 @@ def command(
     if also_since is not None:
         where.append(Outputs(**{n: _since(path) if n != "waivers" else path for n, path in written.items()}))
     with _telling(base, head) as (say, listen), refusals_written(base, head, *where):
-        for each in where:
-            each.check()
+        waivers, *_ = [each.check() for each in where]  # both name one file of waivers
         decisions = gate(base, head, request, also_since=also_since, say=say, listener=listen)
-    return min((show(decision, each) for decision, each in zip(decisions, where, strict=True)), key=GRAVITY.index)
+    return min(show(decisions, where, waivers), key=GRAVITY.index)
 
 
 def _since(path: Path | None) -> Path | None:
     """Name the file of the second comparison beside that of the first."""
+    if path is not None and path.name in ("", ".."):
+        raise UsageError(f"--also-since writes a second page beside {str(path)!r}, which has no name; name a folder")
     return path and path.with_name(f"{path.stem}-since{path.suffix}")
 
 

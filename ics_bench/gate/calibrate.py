@@ -12,7 +12,7 @@ from pathlib import Path
 from ics_bench.core import UsageError
 from ics_bench.core.environment import fingerprint
 from ics_bench.gate.processes import group
-from ics_bench.gate.recording import Recording, load_recordings, record, save_recordings
+from ics_bench.gate.recording import Recording, load_recordings, record, require_times, save_recordings
 from ics_bench.gate.session import Ready
 
 LOADS = {"quiet": 0, "one busy core": 1, "two busy cores": 2}
@@ -62,9 +62,10 @@ def calibrate(ready: Ready, file: Path, pairs: int, deadline: float, say: Callab
     UsageError
         If there is nothing to time, a benchmark fails, or the file cannot be read or written.
     """
-    names = [benchmark.name for benchmark in ready.head if benchmark.kind == "timing"]
+    names = [benchmark.name for benchmark in ready.head if benchmark.kind == "timing" and benchmark.unit == "s"]
     if not names:
         raise UsageError("noise is recorded of times, and no benchmark that was chosen takes any")
+    require_times({name: pairs for name, pairs in ready.measure.settled.items() if name in names})
     kept = load_recordings(file) if file.exists() else []
     made: list[Recording] = []
     machine = fingerprint()
@@ -73,6 +74,7 @@ def calibrate(ready: Ready, file: Path, pairs: int, deadline: float, say: Callab
             started = datetime.now(UTC).isoformat(timespec="seconds")
             with busy(processes):
                 measured = ready.measure(names, pairs)
+            require_times(measured)
             if min(map(len, measured.values())) < pairs:
                 return made
             made.append(record(load, started, measured, machine))

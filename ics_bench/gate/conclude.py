@@ -13,7 +13,7 @@ from ics_bench.core.text import count
 from ics_bench.gate.channels import Channel, channels
 from ics_bench.gate.convergence import Finding
 from ics_bench.gate.rule import Rule
-from ics_bench.gate.series import Benchmark, Pair
+from ics_bench.gate.series import SIDES, Benchmark, Pair
 from ics_bench.gate.trial import WORSE, Trial
 from ics_bench.gate.verdict import Reading, Result, Verdict
 from ics_bench.stats import Interval, median_interval
@@ -70,6 +70,9 @@ def conclude_pairs(
 ) -> Result:
     """Turn what was found about a time or a memory into its result."""
     if measured.fault:
+        sound = not any(getattr(pair, side).error for pair in measured.pairs for side in SIDES)
+        if benchmark.undirected and sound:  # numbers that have no ratio: whoever is not judged needs none
+            return Result(benchmark, "not judged", f"{benchmark.undirected}; {measured.fault}")
         return Result(benchmark, "error", measured.fault)
     if not measured.pairs:
         return Result(benchmark, "inconclusive", "not measured: the budget ended")

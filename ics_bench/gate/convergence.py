@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ics_bench.core.text import count
 from ics_bench.gate.rule import Rule
-from ics_bench.gate.series import SIDES, Benchmark, Observation, Pair
+from ics_bench.gate.series import SIDES, Benchmark, Observation, Pair, same_numbers, same_seeds
 from ics_bench.gate.verdict import Reading, Verdict
 from ics_bench.stats import Interval, MedianInterval, binomial_tails, median_interval
 from ics_bench.stats.signed_rank import signed_rank
@@ -77,17 +77,7 @@ def judge_values(benchmark: Benchmark, pairs: Sequence[Pair], rule: Rule) -> Fin
 
 def _same_throughout(observations: Sequence[Observation]) -> bool:
     first = observations[0]
-    return all(_equal_numbers([first.value], [o.value]) and _equal_seeds(first.seeds, o.seeds) for o in observations)
-
-
-def _equal_numbers(one: Sequence[float], other: Sequence[float]) -> bool:
-    return len(one) == len(other) and bool(np.array_equal(np.asarray(one, float), np.asarray(other, float), True))
-
-
-def _equal_seeds(one: Mapping[int, Sequence[float]] | None, other: Mapping[int, Sequence[float]] | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return one.keys() == other.keys() and all(_equal_numbers(one[seed], other[seed]) for seed in one)
+    return all(same_numbers([first.value], [o.value]) and same_seeds(first.seeds, o.seeds) for o in observations)
 
 
 def _lost(benchmark: Benchmark, values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -148,7 +138,7 @@ def _judge_seeds(
         return Finding("regression", reason, reading, warnings=warnings)
     if benchmark.undirected:
         return _judge_moved(benchmark, moved, reading, warnings)
-    if all(_equal_numbers(base[seed], head[seed]) for seed in seeds):
+    if all(same_numbers(base[seed], head[seed]) for seed in seeds):
         reason = f"equal to the last bit on {count(len(seeds), 'seed')}"
         return Finding("no change", reason, reading, bounded=True, warnings=warnings)
     if unsure:

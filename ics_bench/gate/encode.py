@@ -27,9 +27,10 @@ def encode(decision: Decision) -> bytes:
       the versions of what measured them.
     - Every result has its ``pairs`` in the order in which they were measured: of ``base`` and ``head`` the ``value`` of
       each pair (wall seconds per call, bytes, or the number itself), and where there are any the ``cpu_seconds``, the
-      trajectories by seed as ``seeds``, and the ``error`` that stands for a value; by a character a pair whether the
-      head was first (``head_first``) and whether it lay in the first work tree (``swapped``); and as ``log_ratios``, of
-      times and memory, what was tested, by quantity, positive for the worse.
+      trajectories by seed as ``seeds``, the ``error`` that stands for a value, and what ``failed_in_turns`` before it;
+      why a pair is ``unsure``, where one is; by a character a pair whether the head was first (``head_first``) and
+      whether it lay in the first work tree (``swapped``); and as ``log_ratios``, of times and memory, what was tested,
+      by quantity, positive for the worse.
 
     `ics_bench.gate.decision.decide`, given the declarations and the ``rule`` from this file and a measure that hands
     these pairs out in their order, comes to the same results. Waivers are applied afterwards.
@@ -81,6 +82,7 @@ def _pairs(benchmark: Benchmark, pairs: Sequence[Pair]) -> dict[str, Any]:
         "head": _column([pair.head for pair in pairs]),
         "head_first": flags([pair.head_first for pair in pairs]),
         "swapped": flags([pair.swapped for pair in pairs]),
+        **({"unsure": [pair.unsure for pair in pairs]} if any(pair.unsure for pair in pairs) else {}),
         "log_ratios": {c.quantity: c.worsening.tolist() for c in channels(benchmark, pairs)} if tested else {},
     }
 
@@ -91,6 +93,7 @@ def _column(observations: Sequence[Observation]) -> dict[str, list[Any]]:
         "cpu_seconds": [o.cpu_seconds for o in observations],
         "seeds": [o.seeds and {str(seed): list(values) for seed, values in o.seeds.items()} for o in observations],
         "error": [o.error for o in observations],
+        "failed_in_turns": [o.failed_in_turns for o in observations],
     }
     return {name: found for name, found in columns.items() if any(entry not in (None, "") for entry in found)}
 

@@ -111,6 +111,8 @@ def make_requirements(
     variables = {name: value for name, value in os.environ.items() if not name.startswith("ASV_ENV")}
     command = [sys.executable, "-P", program, *arguments]
     code = complete(command, tree / configuration.build_folder, variables, log, ENVIRONMENT_SECONDS)
+    if code is None:
+        raise BuildError(f"its requirements were not installed within {ENVIRONMENT_SECONDS:g} s", last_lines(log))
     if code != 0:
         raise BuildError("its requirements cannot be installed", last_lines(log))
     found = json.loads(answer.read_text())

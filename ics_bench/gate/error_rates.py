@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ics_bench.core import derive_seed
+from ics_bench.core.environment import fingerprint
 from ics_bench.core.text import encode_number
 from ics_bench.gate.recording import Recording
 from ics_bench.gate.replay import Tally, mean_pairs, noise_cv, replay
@@ -98,7 +99,6 @@ def error_rates(
     rule: Rule,
     factors: Sequence[float] = FACTORS,
     workers: int = 1,
-    listen: Callable[[int, int], None] = lambda done, jobs: None,
 ) -> list[Line]:
     """Replay every recording under every factor through the gate and through the other rules.
 
@@ -111,8 +111,6 @@ def error_rates(
     factors : sequence of float
     workers : int
         Processes to share the work.
-    listen : callable
-        Hears how many of the jobs are done.
 
     Returns
     -------
@@ -121,9 +119,8 @@ def error_rates(
     """
     jobs: list[Job] = [(place, r, factor, runs, rule) for place, r in enumerate(recordings) for factor in factors]
     found: dict[tuple[int, float], Tallies] = {}
-    for done, (job, tallies) in enumerate(zip(jobs, _performed(jobs, workers), strict=True), 1):
+    for job, tallies in zip(jobs, _performed(jobs, workers), strict=True):
         found[job[0], job[2]] = tallies
-        listen(done, len(jobs))
     lines = []
     for load in dict.fromkeys(recording.load for recording in recordings):
         places = [place for place, recording in enumerate(recordings) if recording.load == load]
@@ -196,9 +193,10 @@ def rate(shares: Sequence[float]) -> Rate:
 
 
 def encode_lines(lines: Sequence[Line], recordings: Sequence[Recording], rule: Rule) -> dict[str, Any]:
-    """Turn error rates into strict JSON values, with the noise of every recording."""
+    """Turn error rates into strict JSON values, with the noise of every recording, and what replayed them."""
     return {
         "schema": 1,
+        "environment": fingerprint(),
         "rule": {name: getattr(rule, name) for name in rule.__dataclass_fields__},
         "recordings": [
             {

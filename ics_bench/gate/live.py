@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from ics_bench.gate.convergence import judge_values
 from ics_bench.gate.epochs import Epochs, failed, observe_in_turns
 from ics_bench.gate.rule import Rule
-from ics_bench.gate.series import SIDES, Observation, Pair, Side
+from ics_bench.gate.series import SIDES, Observation, Pair, Side, same_numbers, same_seeds
 from ics_bench.gate.sides import LINKS
 from ics_bench.gate.suite import Item, Way
 
@@ -135,12 +135,12 @@ class LiveMeasure:
         groups: dict[tuple[str, ...], list[str]] = {}
         for name in names:
             base, head = (getattr(self.settled[name][0], side) for side in SIDES)
-            item = self.items[name][1]
+            item, reseeds = self.items[name][1], all(each.reseeds for each in self.items[name])
             if base.error or head.error:
                 continue
             if item.benchmark.kind != "seeded":
                 groups.setdefault(("look", item.cache or name), []).append(name)
-            elif item.reseeds and base.seeds and head.seeds and not self._condemned(name):
+            elif reseeds and base.seeds and head.seeds and not self._condemned(name):
                 groups.setdefault(("seeds", item.cache or name, item.case), []).append(name)
         return list(groups.values())
 
@@ -285,19 +285,5 @@ def _differs(pair: Pair) -> bool:
 
 
 def _agree(one: Observation, other: Observation) -> bool:
-    """Whether two observations hold the same to the last bit."""
-    if one.seeds is None or other.seeds is None:
-        return one.seeds is other.seeds and equal(one.value, other.value)
-    return same(one.seeds, other.seeds)
-
-
-def equal(one: float, other: float) -> bool:
-    """Whether two numbers are the same, NaN included."""
-    return one == other or (one != one and other != other)
-
-
-def same(one: Mapping[int, Sequence[float]], other: Mapping[int, Sequence[float]]) -> bool:
-    """Whether two sets of trajectories are the same to the last bit, NaN included."""
-    return one.keys() == other.keys() and all(
-        len(values) == len(other[seed]) and all(map(equal, values, other[seed])) for seed, values in one.items()
-    )
+    """Whether two observations hold the same to the last bit: trajectories where they have them."""
+    return same_seeds(one.seeds, other.seeds) and (one.seeds is not None or same_numbers([one.value], [other.value]))

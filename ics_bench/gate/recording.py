@@ -114,6 +114,21 @@ class Recording:
         return next(iter(self.benchmarks.values())).pairs
 
 
+def require_times(measured: Mapping[str, Sequence[Pair]]) -> None:
+    """Refuse pairs of which one has no time.
+
+    Raises
+    ------
+    UsageError
+        Naming the benchmark.
+    """
+    for name, pairs in measured.items():
+        for pair in pairs:
+            for side in SIDES:
+                if error := getattr(pair, side).error:
+                    raise UsageError(f"{name!r} gave no time to record: {error}; leave it out with --only")
+
+
 def record(
     load: str, started: str, measured: Mapping[str, Sequence[Pair]], machine: Mapping[str, Any] | None = None
 ) -> Recording:
@@ -124,11 +139,7 @@ def record(
     UsageError
         If a benchmark failed or lacks pairs that others have.
     """
-    for name, pairs in measured.items():
-        for pair in pairs:
-            for side in SIDES:
-                if error := getattr(pair, side).error:
-                    raise UsageError(f"{name!r} gave no time to record: {error}; leave it out with --only")
+    require_times(measured)
     first: Sequence[Pair] = next(iter(measured.values()), ())
     try:
         return Recording(

@@ -78,10 +78,7 @@ class Repository:
             )
         done = _git(folder, "rev-parse", "--show-toplevel")
         if done.returncode:
-            raise UsageError(
-                f"{str(folder)!r} lies in no git work tree; run the gate in one, "
-                "or compare two stored results with ics-bench compare"
-            )
+            raise UsageError(_no_work_tree(str(folder), done.stderr))
         return cls(Path(done.stdout.rstrip("\n")))
 
     def resolve(self, name: str) -> Commit:
@@ -149,12 +146,25 @@ class Repository:
 
     def remove_work_tree(self, folder: Path) -> None:
         """Remove a work tree, and what git remembers of it."""
-        self._git("worktree", "remove", "--force", "--force", str(folder))
+        removed = self._git("worktree", "remove", "--force", "--force", str(folder))
         shutil.rmtree(folder, ignore_errors=True)
-        self._git("worktree", "prune")
+        if removed.returncode:  # git would remember what is no longer there
+            self._git("worktree", "prune")
 
     def _git(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return _git(self.root, *arguments)
+
+
+def _no_work_tree(folder: str, said: str) -> str:
+    """Word what git said of a folder that it calls no work tree."""
+    if "dubious ownership" in said:
+        return (
+            f"{folder!r} lies in a git work tree of another user's, which git refuses to read; "
+            f"say that it is safe: git config --global --add safe.directory {folder}"
+        )
+    remedy = "run the gate in one, or compare two stored results with ics-bench compare"
+    last = " ".join(said.split("\n")[-2:]).strip()
+    return f"{folder!r} lies in no git work tree ({last or 'git says nothing more'}); {remedy}"
 
 
 def is_address(name: str) -> bool:

@@ -106,6 +106,18 @@ class Pair:
     unsure: str = ""
 
 
+def same_numbers(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two sequences hold the same to the last bit, NaN included."""
+    return len(one) == len(other) and all(a == b or (a != a and b != b) for a, b in zip(one, other, strict=True))
+
+
+def same_seeds(one: Mapping[int, Sequence[float]] | None, other: Mapping[int, Sequence[float]] | None) -> bool:
+    """Whether two sets of trajectories are of the same seeds and the same to the last bit; none are as none."""
+    if one is None or other is None:
+        return one is other
+    return one.keys() == other.keys() and all(same_numbers(values, other[seed]) for seed, values in one.items())
+
+
 class Measure(Protocol):
     """Measures more pairs: live from two work trees, or in a replay from recorded noise."""
 

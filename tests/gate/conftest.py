@@ -61,6 +61,12 @@ class GateProject:
         self.git("commit", "-q", "-m", message, "--allow-empty")
         return self.git("rev-parse", "HEAD")
 
+    def change(self, old: str, new: str, path: str = "src/answers.py") -> None:
+        """Commit what there is, and then a change of it."""
+        self.commit("before")
+        self.replace(path, old, new)
+        self.commit("after")
+
     def work_trees(self) -> int:
         return len(self.git("worktree", "list").splitlines())
 

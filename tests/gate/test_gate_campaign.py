@@ -22,6 +22,8 @@ def test_a_run_is_kept_and_counted_and_not_made_twice(tmp_path):
     assert (run["kind"], run["exit_code"]) == (MUTANT, 1)
     assert run["verdicts"]["track_loss"] == "regression"
     assert run["reasons"]["track_loss"]
+    assert run["cpu"]
+    assert run["cores"] >= 1
     kept = file.read_bytes()
     again = campaign("runs", file, "--kind", MUTANT)
     assert file.read_bytes() == kept
@@ -34,6 +36,7 @@ def test_examples_are_written_with_their_exit_codes(tmp_path):
     file = tmp_path / "examples.md"
     said = campaign("examples", file, "--kind", "equal", "--kind", "mutant: NaN", "--only", "track_")
     assert said == "equal: exit code 0\nmutant: NaN: exit code 1\n"
+    assert file.read_text().startswith("Decided by commit ")
     equal, broken = file.read_text().split("# mutant: NaN: exit code 1")
     assert "✖ regression" not in equal
     assert "track&#95;loss" in broken
@@ -46,4 +49,4 @@ def test_a_run_that_decided_nothing_is_no_run_without_false_alarms(tmp_path):
     decided = {**run, "number": 1, "exit_code": 0, "verdicts": {"time_loop": "no change"}}
     file.write_text(json.dumps({"schema": 1, "runs": [{**run, "error": "boom"}, decided]}))
     *_, row = campaign("summary", file).splitlines()
-    assert row.split()[:6] == ["equal", "2", "1", "-", "0", "95.0%"]
+    assert row.split()[:7] == ["equal", "2", "1", "-", "-", "0", "95.0%"]

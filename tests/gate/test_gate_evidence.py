@@ -31,13 +31,16 @@ TRUTH = {
     "memory": always(Observation(1e8), Observation(2e8)),
     "accuracy": seeded([[0.5, 0.9]] * 16, [[0.5, 0.7]] * 16),
     "diverged": seeded([[1.0]] * 16, [*[[1.0]] * 15, [math.nan]]),
+    "crashes in turns": always(Observation(1.0), Observation(1.0, failed_in_turns="SIGSEGV")),
+    "unsure": always(Observation(1.0), Observation(2.0)),
 }
 OTHERS = [
     Benchmark("memory", "memory", "bytes", "lower"),
     Benchmark("accuracy", "seeded", "1", "higher", smallest_effect=0.02),
     Benchmark("diverged", "seeded", "1", "lower", smallest_effect=0.1),
+    Benchmark("unsure", "exact", "1", "lower"),
 ]
-LISTED = [*(timing(name) for name in TRUTH if name not in ("memory", "accuracy", "diverged")), *OTHERS]
+LISTED = [*(timing(name) for name in TRUTH if name not in {other.name for other in OTHERS}), *OTHERS]
 
 
 def observations(column):
@@ -47,8 +50,9 @@ def observations(column):
         found and {int(seed): [decode_number(value) for value in curve] for seed, curve in found.items()}
         for found in column.get("seeds", none)
     ]
-    rows = zip(values, column.get("cpu_seconds", none), seeds, column.get("error", [""] * size), strict=True)
-    return [Observation(value, cpu, found, error) for value, cpu, found, error in rows]
+    said = (column.get(name, [""] * size) for name in ("error", "failed_in_turns"))
+    rows = zip(values, column.get("cpu_seconds", none), seeds, *said, strict=True)
+    return [Observation(*row) for row in rows]
 
 
 def decide_again(content):
@@ -56,8 +60,10 @@ def decide_again(content):
     listed, stored = [], {}
     for result in content["results"]:
         listed.append(Benchmark(**{field.name: result[field.name] for field in fields(Benchmark)}))
-        sides = (observations(result["pairs"][side]) for side in ("base", "head"))
-        stored[result["name"]] = [Pair(*both) for both in zip(*sides, strict=True)]
+        kept = result["pairs"]
+        sides = [observations(kept[side]) for side in ("base", "head")]
+        unsure = kept.get("unsure", [""] * len(sides[0]))
+        stored[result["name"]] = [Pair(*both, unsure=why) for *both, why in zip(*sides, unsure, strict=True)]
     kinds = {benchmark.name: benchmark.kind for benchmark in listed}
 
     def measure(names, pairs):
@@ -73,7 +79,15 @@ def decide_again(content):
 
 @pytest.mark.parametrize("budget", [None, 40])
 def test_a_decision_is_recomputed_from_its_json(budget):
-    measure = Keeping(Synthetic(TRUTH) if budget is None else Synthetic(TRUTH, budget=budget))
+    synthetic = Synthetic(TRUTH) if budget is None else Synthetic(TRUTH, budget=budget)
+
+    def measured(names, pairs):
+        """What differs and could not be looked at again is left unsure."""
+        found = synthetic(names, pairs)
+        unsure = [replace(pair, unsure="the budget ended") for pair in found.get("unsure", [])]
+        return {**found, "unsure": unsure} if unsure else found
+
+    measure = Keeping(measured)
     decision = decide(LISTED, LISTED, measure, Rule(margin=0.04))
     held = encode(replace(decision, evidence=Evidence(7, measure.pairs, describe_machine())))
     content = json.loads(held, parse_constant=pytest.fail)

@@ -14,7 +14,8 @@ from live_suites import epochs, journal, write_suite
 
 from ics_bench.core import UsageError
 from ics_bench.gate.decision import decide
-from ics_bench.gate.live import LiveMeasure, balanced, same
+from ics_bench.gate.live import LiveMeasure, balanced
+from ics_bench.gate.series import same_seeds
 
 
 @given(st.integers(0, 60), st.integers())
@@ -41,10 +42,12 @@ NAN = math.nan
         ({0: [1.0]}, {1: [1.0]}, False),
         ({0: [1.0]}, {0: [1.0, 1.0]}, False),
         ({0: [NAN]}, {0: [1.0]}, False),
+        ({}, None, False),
+        (None, None, True),
     ],
 )
 def test_trajectories_are_the_same_to_the_last_bit(one, other, equal):
-    assert same(one, other) is equal
+    assert same_seeds(one, other) is equal
 
 
 THREE = """
@@ -166,6 +169,17 @@ def test_trajectories_that_differ_are_measured_on_fresh_seeds_too_and_enough(pro
         assert [entry["name"] for entry in journal(project)] == ["2..17"] * 2
         assert pair.head.seeds[5] == (48.0,)
         assert pair.base.seeds[5] == (47.0,)
+
+
+def test_fresh_seeds_that_head_alone_can_give_are_not_asked_of_base(project, live):
+    write_suite(project, SEEDED.replace("WORSE", "answers.ANSWER").replace("track_loss.on_seeds = on_seeds", ""))
+    project.append("benchmarks/suite.py", "track_loss.on_seeds = on_seeds\n")
+    project.git("add", "-A")
+    project.git("commit", "-q", "--amend", "-m", "worse, and it can be asked for more")
+    ready = live()
+    (pair,) = ready.measure(["suite.track_loss"], 1)["suite.track_loss"]
+    assert not pair.base.error
+    assert sorted(pair.base.seeds) == sorted(pair.head.seeds) == [0, 1]
 
 
 def test_a_divergence_on_the_first_seeds_is_not_taken_back_by_fresh_ones(project, live):

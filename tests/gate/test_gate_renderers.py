@@ -255,7 +255,7 @@ def test_all_outputs_at_once(every, tmp_path, monkeypatch, capsys):
     (tmp_path / "w.toml").write_text("[[waiver]]\nbenchmark = 'slow|acc'\nreason = 'known'\nexpires = 2999-01-01\n")
     files = {name: tmp_path / f"f.{name}" for name in ("json", "markdown", "junit")}
     outputs = Outputs(*files.values(), tmp_path / "page", tmp_path / "w.toml")
-    assert show(every, outputs) == 2  # the regressions are accepted, the errors are not
+    assert show([every], [outputs], outputs.check()) == [2]  # the regressions are accepted, the errors are not
     out = capsys.readouterr().out
     assert "regression, accepted" in out
     assert all(file.stat().st_size and str(file) in out for file in (*files.values(), tmp_path / "page/index.html"))
@@ -271,7 +271,7 @@ def test_outputs_that_cannot_be_written_are_refused_before_anything_is_measured(
 def test_one_output_that_cannot_be_written_keeps_no_other_from_it(every, tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "none/summary.md"))
     with pytest.raises(UsageError, match="GITHUB_STEP_SUMMARY"):
-        show(every, Outputs(tmp_path / "decision.json"))
+        show([every], [Outputs(tmp_path / "decision.json")], ())
     assert json.loads((tmp_path / "decision.json").read_text())["exit_code"] == 1
 
 

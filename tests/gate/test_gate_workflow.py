@@ -29,7 +29,8 @@ def runner(project, tmp_path):
     def run(**inputs: str) -> subprocess.CompletedProcess[str]:
         defaults = {name: str(found["default"]).lower() for name, found in INPUTS.items() if "default" in found}
         given = {**defaults, **{name.replace("_", "-"): value for name, value in inputs.items()}}
-        given.setdefault("before", "")  # of GitHub's event, no input
+        for of_the_event in ("before", "event"):
+            given.setdefault(of_the_event, "")
         env = {name: given[name.lower().replace("_", "-")] for name in COMPARE["env"]}
         env |= {"PATH": f"{tool.parent}:{os.environ['PATH']}", "RUNNER_TEMP": str(tmp_path), "HOME": str(tmp_path)}
         env |= {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary"), "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))}
@@ -60,6 +61,22 @@ def test_a_pull_request_that_is_worse_fails_and_says_so(project, runner, tmp_pat
         "[[waiver]]\nbenchmark = '.*'\nreason = 'agreed'\nexpires = 2999-01-01\n"
     )
     assert runner(base="v1", waivers="waivers.toml").returncode == 0
+
+
+def test_a_pull_request_is_not_blamed_for_what_its_base_got_meanwhile(project, runner):
+    project.commit()
+    old = project.git("rev-parse", "HEAD")
+    main = project.git("symbolic-ref", "--short", "HEAD")
+    project.git("checkout", "-q", "-b", "mine")
+    project.write("harmless.txt", "of the pull request")
+    project.commit()
+    project.git("checkout", "-q", main)
+    project.replace("src/answers.py", "42", "43")
+    project.commit()  # what is worse comes from elsewhere
+    project.git("checkout", "-q", "--detach", main)
+    project.git("merge", "-q", "--no-edit", "mine")
+    assert runner(before=old, event="push", only="answer").returncode == 1
+    assert runner(before=old, event="pull_request", only="answer").returncode == 0
 
 
 def test_what_callers_pass_is_no_part_of_the_script(project, runner):

@@ -26,6 +26,8 @@ LEAST_SAMPLES = 8
 MOST_SAMPLES = 2000
 """More repetitions are thinned to this many: they add no replicas, only time."""
 
+MORE = "asv keeps samples with asv run --record-samples, and ics-bench gate measures both anew"
+
 WARNING = "one process a side, not interleaved: drift of the machine looks like a change; ics-bench gate decides"
 
 
@@ -40,7 +42,7 @@ def judge_stored(base: Entry, head: Entry, rule: Rule) -> Finding:
     fewest = min(len(base.samples), len(head.samples))
     if fewest < LEAST_SAMPLES:
         known = "one number a side" if fewest <= 1 else f"{count(fewest, 'sample')} a side"
-        reason = f"{known}, and nothing to tell a change from noise; ics-bench gate measures both anew"
+        reason = f"{known}, and nothing to tell a change from noise; {MORE}"
         return Finding("inconclusive", reason, _reading(base, head, fewest, NO_INTERVAL))
     sign = -1.0 if base.benchmark.better == "higher" else 1.0
     was, now = (sign * np.log(_thinned(entry.samples)) for entry in (base, head))
