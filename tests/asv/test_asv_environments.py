@@ -60,6 +60,20 @@ def test_two_commits_are_measured_compared_and_published(ours):
 
 
 @pytest.mark.full
+def test_what_is_measured_is_not_measured_again_and_two_commits_are_measured_in_one_go(ours):
+    """Without ``--quick``: of what is cheap. Runs after the test above, in the same environment."""
+    where = ("--machine", "here", "--bench", "init_scale.InitScale.track_forward_rate_error")
+    whole = ours.asv("run", "--show-stderr", *where, "HEAD^!")
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    assert "track_forward_rate_error" in whole.stdout
+    skipped = ours.asv("run", "--skip-existing", *where, "HEAD^!")
+    assert "track_forward_rate_error" not in skipped.stdout, skipped.stdout
+    both = ours.asv("continuous", "--quick", *where, "HEAD~1", "HEAD")
+    assert both.returncode == 0, both.stdout + both.stderr
+    assert "BENCHMARKS NOT SIGNIFICANTLY CHANGED" in both.stdout
+
+
+@pytest.mark.full
 def test_a_range_over_a_changed_declaration_is_refused_where_it_differs(ours):
     older = ours.git("rev-parse", "HEAD")
     ours.replace("ics_bench/workloads/lr_ceiling.py", "version = 2", "version = 3")
