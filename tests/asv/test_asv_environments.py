@@ -61,7 +61,7 @@ def test_two_commits_are_measured_compared_and_published(ours):
 
 @pytest.mark.full
 def test_what_is_measured_is_not_measured_again_and_two_commits_are_measured_in_one_go(ours):
-    """Without ``--quick``: of what is cheap. Runs after the test above, in the same environment."""
+    """Without ``--quick``, of what is cheap."""
     where = ("--machine", "here", "--bench", "init_scale.InitScale.track_forward_rate_error")
     whole = ours.asv("run", "--show-stderr", *where, "HEAD^!")
     assert whole.returncode == 0, whole.stdout + whole.stderr
