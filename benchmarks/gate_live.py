@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -325,9 +326,9 @@ def counted(runs: Sequence[Run]) -> str:
         decided = verdicts and false is not None
         bound = f"{share_interval(false or 0, len(verdicts), 0.9).high:.1%}" if decided else None  # one-sided, 95 %
         codes = ", ".join(f"{code}: {n}" for code, n in sorted(Counter(run["exit_code"] for run in found).items()))
-        seconds = sorted(run["seconds"] for run in found)[len(found) // 2]
-        growths = sorted(run["changes"][change.worse] for run in found if change.worse in run.get("changes", {}))
-        growth = f"{growths[len(growths) // 2]:+.0%}" if growths and change not in MUTANTS else None
+        seconds = round(median(run["seconds"] for run in found), 1)
+        growths = [run["changes"][change.worse] for run in found if change.worse in run.get("changes", {})]
+        growth = f"{median(growths):+.0%}" if growths and change not in MUTANTS else None
         rows.append((change.kind, len(found), len(verdicts), growth, caught, false, bound, codes, seconds))
     columns = ("kind", "runs", "decided", "growth", "found", "false alarms", "at most", "exit codes", "median s")
     return table(columns, rows)
@@ -388,7 +389,7 @@ def examples(file: Path, kinds: tuple[str, ...], only: str) -> None:
             click.echo(f"{kind}: exit code {done.returncode}")
             parts.append(f"# {kind}: exit code {done.returncode}\n\n{written.read_text()}")
     code = of_this_code()
-    head = f"Decided by commit {code['commit']} on {code['cores']} cores of {code['cpu']}, seed 0.\n\n"
+    head = f"Decided by commit {code['commit'] or 'unknown'} on {code['cores']} cores of {code['cpu']}, seed 0.\n\n"
     write_file(file, (head + "\n".join(parts)).encode())
 
 

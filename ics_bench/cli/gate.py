@@ -92,7 +92,8 @@ def command(
         raise UsageError("--pairs is for --calibrate; the gate measures until it knows")
     where = [Outputs(**written)]
     if also_since is not None:
-        where.append(Outputs(**{n: _since(path) if n != "waivers" else path for n, path in written.items()}))
+        with refusals_written(base, head, *where):
+            where.append(Outputs(**{n: _since(path) if n != "waivers" else path for n, path in written.items()}))
     with _telling(base, head) as (say, listen), refusals_written(base, head, *where):
         waivers, *_ = [each.check() for each in where]  # both name one file of waivers
         decisions = gate(base, head, request, also_since=also_since, say=say, listener=listen)
@@ -102,7 +103,7 @@ def command(
 def _since(path: Path | None) -> Path | None:
     """Name the file of the second comparison beside that of the first."""
     if path is not None and path.name in ("", ".."):
-        raise UsageError(f"--also-since writes a second page beside {str(path)!r}, which has no name; name a folder")
+        raise UsageError(f"--also-since writes a second file beside {str(path)!r}, which has no name; name it")
     return path and path.with_name(f"{path.stem}-since{path.suffix}")
 
 

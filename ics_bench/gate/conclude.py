@@ -70,8 +70,7 @@ def conclude_pairs(
 ) -> Result:
     """Turn what was found about a time or a memory into its result."""
     if measured.fault:
-        sound = not any(getattr(pair, side).error for pair in measured.pairs for side in SIDES)
-        if benchmark.undirected and sound:  # numbers that have no ratio: whoever is not judged needs none
+        if benchmark.undirected and _all_came(measured.pairs):  # whoever is not judged needs no ratio
             return Result(benchmark, "not judged", f"{benchmark.undirected}; {measured.fault}")
         return Result(benchmark, "error", measured.fault)
     if not measured.pairs:
@@ -85,6 +84,12 @@ def conclude_pairs(
     verdict, reason, first = _verdict(readings, trials, measured, rule)
     ordered = sorted(readings, key=lambda reading: reading is not first)
     return Result(benchmark, verdict, reason, tuple(ordered), _warnings(benchmark, measured, verdict, ordered))
+
+
+def _all_came(pairs: Sequence[Pair]) -> bool:
+    """Whether every epoch gave a finite number at its first try."""
+    epochs = [getattr(pair, side) for pair in pairs for side in SIDES]
+    return all(math.isfinite(epoch.value) and not epoch.error and not epoch.failed_in_turns for epoch in epochs)
 
 
 def _verdict(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Repository:
             )
         done = _git(folder, "rev-parse", "--show-toplevel")
         if done.returncode:
-            raise UsageError(_no_work_tree(str(folder), done.stderr))
+            raise UsageError(_no_work_tree(folder, done.stderr))
         return cls(Path(done.stdout.rstrip("\n")))
 
     def resolve(self, name: str) -> Commit:
@@ -155,16 +156,18 @@ class Repository:
         return _git(self.root, *arguments)
 
 
-def _no_work_tree(folder: str, said: str) -> str:
+def _no_work_tree(folder: Path, said: str) -> str:
     """Word what git said of a folder that it calls no work tree."""
     if "dubious ownership" in said:
+        found = re.search(r"repository at '(.*)'", said)
+        root = shlex.quote(found[1] if found else str(folder))
         return (
-            f"{folder!r} lies in a git work tree of another user's, which git refuses to read; "
-            f"say that it is safe: git config --global --add safe.directory {folder}"
+            f"{str(folder)!r} lies in a git work tree of another user's, which git refuses to read; "
+            f"say that it is safe: git config --global --add safe.directory {root}"
         )
     remedy = "run the gate in one, or compare two stored results with ics-bench compare"
     last = " ".join(said.split("\n")[-2:]).strip()
-    return f"{folder!r} lies in no git work tree ({last or 'git says nothing more'}); {remedy}"
+    return f"{str(folder)!r} lies in no git work tree ({last or 'git says nothing more'}); {remedy}"
 
 
 def is_address(name: str) -> bool:
@@ -186,7 +189,7 @@ def _identity(address: str) -> tuple[str, str] | str:
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     # A hook or an outer git may have set variables that name another repository.
-    kept = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
+    kept = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER} | {"LC_ALL": "C"}
     return subprocess.run(
         ["git", *arguments], cwd=folder, env=kept, capture_output=True, text=True, errors="surrogateescape", check=False
     )

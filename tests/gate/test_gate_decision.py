@@ -125,6 +125,21 @@ def test_higher_is_better_turns_the_direction_round():
     assert only(judge({"a": rate}, [Benchmark("a", "timing", "GB/s", "lower")])[0]).verdict == "improvement"
 
 
+@pytest.mark.parametrize(
+    ("head", "verdict"),
+    [
+        (Observation(-0.5), "not judged"),
+        (Observation(math.nan), "error"),
+        (Observation(math.inf), "error"),
+        (Observation(1.0, failed_in_turns="SIGSEGV"), "error"),
+        (Observation(math.nan, error="RuntimeError: no"), "error"),
+    ],
+)
+def test_without_a_direction_a_number_needs_no_ratio_and_what_fails_on_head_is_an_error_still(head, verdict):
+    result = only(judge({"n": always(Observation(1.0), head)}, [timing("n", better=None, unit="1")])[0])
+    assert result.verdict == verdict
+
+
 @pytest.mark.parametrize("better", [None, "neutral"])
 def test_without_a_direction_it_is_reported_and_not_judged(better):
     decision, measure = judge({"a": noisy(2.0, cv=0.02)}, [timing("a", better)])

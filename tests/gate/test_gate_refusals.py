@@ -88,7 +88,7 @@ def test_bad_input_is_one_line_that_names_the_remedy(project, gate, tmp_path, mo
         (("HEAD", "main", "--pairs", "3"), "--pairs is for --calibrate"),
         (("HEAD", "main", "--calibrate", "x"), "--calibrate compares one commit with itself"),
         (("HEAD", "--calibrate", "x", "--also-since", "main"), "leave --also-since out"),
-        (("HEAD", "main", "--report", ".", "--also-since", "main"), "'.', which has no name; name a folder"),
+        (("HEAD", "main", "--report", ".", "--also-since", "main"), "'.', which has no name; name it"),
         (("HEAD", "main", "--config", "gone.json"), "'gone.json' is no file of main"),
         (("HEAD", "main", "--env", "imaginary"), "its requirements cannot be installed"),
     ):

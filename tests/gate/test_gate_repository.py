@@ -51,8 +51,9 @@ def test_a_shallow_clone_is_told_how_to_be_whole(project, repository, tmp_path):
 
 def test_a_work_tree_that_git_will_not_read_is_not_called_none(project, repository, monkeypatch):
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to try this
-    with pytest.raises(UsageError, match=r"of another user's.*git config --global --add safe\.directory"):
-        Repository.around(project.folder)
+    remedy = f"git config --global --add safe.directory {project.folder}"
+    with pytest.raises(UsageError, match=f"of another user's.*{re.escape(remedy)}$"):
+        Repository.around(project.folder / "src")
 
 
 def test_what_is_in_no_commit_is_counted(project, repository):
