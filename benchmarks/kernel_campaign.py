@@ -31,7 +31,7 @@ from ics_bench.kernels.clock import overhead_seconds
 from ics_bench.kernels.provider import Provider, load_provider
 from ics_bench.kernels.race import Race, Row, fits, name_of
 from ics_bench.kernels.rotation import MEBIBYTE
-from ics_bench.kernels.score_table import HEADINGS, legend, markdown, table
+from ics_bench.kernels.score_table import legend, lines, markdown
 from ics_bench.kernels.shapes import small_table, variants, whole_table
 from ics_bench.kernels.spec import DTYPE_BYTES, KERNEL_NORMS, ROW_NORMS, Problem
 from ics_bench.results.files import check_target, write_file
@@ -137,10 +137,9 @@ def show(rows: Sequence[Row], first: str) -> None:
     def ratio(row: Row) -> float:
         return next((one.rival_ratio or 1.0 for one in row.scores if one.provider == first), 0.0)
 
-    click.echo(" ".join(f"{heading:>14}" for heading in HEADINGS) + "  problem")
-    for row in sorted(rows, key=ratio, reverse=True):
-        for cells in table(row.scores):
-            click.echo(" ".join(f"{cell:>14}" for cell in cells) + f"  {name_of(row.problem)}")
+    ranked = sorted(rows, key=ratio, reverse=True)
+    for name, *cells in lines((name_of(row.problem), row.scores) for row in ranked):
+        click.echo(" ".join(f"{cell:>14}" for cell in cells) + f"  {name}")
     explained = legend(one for row in rows for one in row.scores)
     if explained:
         click.echo(f"doubts: {explained}")
@@ -180,6 +179,8 @@ def _target(context: click.Context, parameter: click.Parameter, value: Path | No
               help="Problems, as in 'layer backward bfloat16 4096x1024'.")  # fmt: skip
 @click.option("--minutes", type=float, default=25.0, show_default=True, help="Start no problem after this time.")
 @click.option("--check/--no-check", "checking", default=True, show_default=True, help="Check ours throughout first.")
+@click.option("--adversarial", "tried", type=click.Choice(["all", "ours"]), default="all", show_default=True,
+              help="Who sees adversarial inputs. Rivals that compile for each shape take long over them.")  # fmt: skip
 @click.option("--json", "json_file", type=click.Path(path_type=Path), callback=_target,
               help="Write everything here; go on with what is here already.")  # fmt: skip
 @click.option("--markdown", "markdown_file", type=click.Path(path_type=Path), callback=_target,
@@ -192,6 +193,7 @@ def main(
     only: re.Pattern[str],
     minutes: float,
     checking: bool,
+    tried: str,
     json_file: Path | None,
     markdown_file: Path | None,
 ) -> None:
@@ -211,6 +213,7 @@ def main(
         "on_chip_bytes": on_chip,
         "memory_bytes": MEMORY_BYTES[device],
         "providers": list(providers),
+        "adversarial": tried,
     }
     before = kept_so_far(json_file, now)
     failures = before.get("failures") if before.get("checked") == only.pattern else None
@@ -232,7 +235,15 @@ def main(
     problems = (whole_table if whole else small_table)(dtypes or ("bfloat16", "float32"))
     done = {row.problem for row in rows}
     wanted = [problem for problem in problems if only.search(name_of(problem)) and problem not in done]
-    race = Race(providers, device, SEED, MEMORY_BYTES[device], on_chip, vendor_bandwidth(device))
+    race = Race(
+        providers,
+        device,
+        SEED,
+        MEMORY_BYTES[device],
+        on_chip,
+        vendor_bandwidth(device),
+        None if tried == "all" else OURS,
+    )
     for place, problem in enumerate(wanted):
         release(device)
         late = time.monotonic() - start > 60 * minutes

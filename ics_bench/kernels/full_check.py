@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,47 +17,141 @@ from ics_bench.kernels.bounds import (
     gamma,
     normalized_scale,
 )
-from ics_bench.kernels.check import chains_of, excess
-from ics_bench.kernels.inputs import draw, exact_inputs, widen
+from ics_bench.kernels.check import Verdict, chains_of, excess
+from ics_bench.kernels.inputs import draw, exact_inputs, memory_format, widen
 from ics_bench.kernels.provider import Chains, Provider, Tensors
-from ics_bench.kernels.reference import Array, Statistics, evaluate
+from ics_bench.kernels.reference import Array, Inputs, Statistics, evaluate
 from ics_bench.kernels.spec import ROW_NORMS, TENSOR_OUTPUTS, Problem
 
-ENDS = 2
-"""Rows, or columns of the parameters' gradients, that are compared at either end."""
+PART_ELEMENTS = 2**19
+"""Elements of a tensor that are compared, half of them at its beginning; two rows or one channel or group at least."""
 
 CHUNK_ELEMENTS = 2**24
 """Elements whose statistics are taken at a time, in float64 and on the device."""
 
 
-def full_error(provider: Provider, problem: Problem, seed: int, device: str) -> tuple[float, str]:
-    """Run a problem at its full size on plain inputs; return the largest error in units of its bound, and where.
+@dataclass(frozen=True, slots=True)
+class _Sets:
+    """Samples (axis 0) or features (axis 1) that nothing else takes part in, as a problem of their own."""
 
-    Of the norms of rows, that is over the first and last rows of y, s and dx, and a few columns of dγ and dβ, which
-    depend on all rows. Of the others, over the first and last channel or group of every output, in all samples:
-    nothing else takes part in their statistics. As in `ics_bench.kernels.check.run_once` what a first call returned is
-    overwritten before a second, so that what the kernel leaves unwritten is seen.
+    problem: Problem
+    axis: int
+    places: Sequence[int]
+    inputs: Inputs
+    exact: Mapping[str, Array]
 
-    Raises
-    ------
-    UnboundedError
-        If the provider's sums are too long for a bound.
+    @staticmethod
+    def of(problem: Problem, tensors: Tensors) -> _Sets:
+        """Cut the first and last sets out of a problem."""
+        if problem.norm in ROW_NORMS:
+            axis, places = 0, _ends(problem.shape[0], max(2, PART_ELEMENTS // 2 // max(1, problem.num_features)))
+            part = replace(problem, shape=(len(places), problem.num_features))
+        else:
+            members = problem.num_features // problem.num_groups if problem.norm == "group" else 1
+            group = members * (problem.elements // problem.num_features)
+            axis, places = 1, _ends(problem.num_features, members * max(1, PART_ELEMENTS // 2 // group))
+            shape = (problem.shape[0], len(places), *problem.shape[2:])
+            part = replace(problem, shape=shape, groups=max(1, len(places) // members), layout="contiguous")
+        inputs = exact_inputs(_take(tensors, axis, places))
+        return _Sets(part, axis, places, inputs, evaluate(part, inputs))
+
+    def compare(self, outputs: Mapping[str, torch.Tensor], chains: Chains) -> dict[str, float]:
+        """Return the `excess` of each output of theirs alone: a parameter's gradient sums over all samples."""
+        bounds = error_bounds(self.problem, self.inputs, chains, self.exact)
+        own = [name for name in outputs if self.axis == 1 or name in TENSOR_OUTPUTS]
+        axes = {name: self.axis if name in TENSOR_OUTPUTS else 0 for name in own}
+        return {
+            name: excess(widen(_at(outputs[name], axes[name], self.places)), self.exact[name], bounds[name])
+            for name in own
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Columns of dγ and dβ, which sum over all rows, with the terms that scale their bounds."""
+
+    problem: Problem
+    places: Sequence[int]
+    exact: Mapping[str, Array]
+    terms: Mapping[str, Array]
+
+    @staticmethod
+    def of(problem: Problem, tensors: Tensors) -> _Sums:
+        """Sum the first and last columns in float64 (see `ics_bench.kernels.bounds`)."""
+        x = tensors.x.detach()
+        stream = x + tensors.required_residual() if problem.residual else x
+        taken = _statistics(problem, stream)
+        places = _ends(problem.num_features, max(2, PART_ELEMENTS // 2 // max(1, problem.shape[0])))
+        own, dy = widen(_at(stream, 1, places)), widen(_at(tensors.dy, 1, places))
+        scale = normalized_scale(problem, taken, own, amplification(problem, taken))
+        exact = {"dweight": (dy * (own - taken.mean) * taken.rstd).sum(0), "dbias": dy.sum(0)}
+        terms = {"dweight": (np.abs(dy) * scale).sum(0), "dbias": np.abs(dy).sum(0)}
+        return _Sums(problem, places, exact, terms)
+
+    def compare(self, outputs: Mapping[str, torch.Tensor], chains: Chains) -> dict[str, float]:
+        """Return the `excess` of each of the parameters' gradients."""
+        dtype = self.problem.parameter_dtype
+        u, tau = UNIT_ROUNDOFF[dtype], HALF_SUBNORMAL[dtype]
+        g = gamma(chains.moments + chains.parameters)
+        found = {}
+        for name in outputs:
+            if name in self.exact:
+                exact = self.exact[name]
+                bound = u * np.abs(exact) + tau + (1.0 + u) * g * self.terms[name]
+                found[name] = excess(widen(_at(outputs[name], 0, self.places)), exact, bound)
+        return found
+
+
+class FullSize:
+    """A problem at its full size on plain inputs, which are drawn once for all that are to be compared.
+
+    Of the norms of rows, the first and last rows of y, s and dx are compared, and the first and last columns of dγ and
+    dβ, which depend on all rows. Of the others, the first and last channels or groups of every output, in all samples:
+    nothing else takes part in their statistics.
+
+    Parameters
+    ----------
+    problem : Problem
+        As the providers have it (`Provider.adapted`).
+    seed : int
+    device : str
     """
-    problem = provider.adapted(problem, device)
-    tensors = draw(problem, "normal", seed, device)
-    before = tensors.clone(shared=("x", "dy", "residual", "ds"))
-    kernel, chains = provider.prepare(problem, tensors), chains_of(provider, problem, device)
-    for output in kernel():
-        output.detach().fill_(math.nan)
-    tensors.running_mean.copy_(before.running_mean)
-    tensors.running_var.copy_(before.running_var)
-    outputs = dict(zip(problem.outputs, kernel(), strict=True))
-    found = (_rows if problem.norm in ROW_NORMS else _channels)(problem, before, outputs, chains)
-    worst = max(found, key=lambda name: found[name])
-    return found[worst], f"{worst} at full size"
+
+    def __init__(self, problem: Problem, seed: int, device: str) -> None:
+        self.problem, self.device = problem, device
+        self.tensors = draw(problem, "normal", seed, device)
+        self.sets = _Sets.of(problem, self.tensors)
+        summed = problem.norm in ROW_NORMS and problem.direction == "backward"
+        self.sums = _Sums.of(problem, self.tensors) if summed else None
+
+    def verdict(self, provider: Provider) -> Verdict:
+        """Run a kernel on tensors of its own and compare.
+
+        As in `ics_bench.kernels.check.run_once` what a first call returned is overwritten before a second, so that what
+        the kernel leaves unwritten is seen.
+
+        Raises
+        ------
+        UnboundedError
+            If the provider's sums are too long for a bound.
+        """
+        problem, tensors = self.problem, self.tensors.clone()
+        kernel, chains = provider.prepare(problem, tensors), chains_of(provider, problem, self.device)
+        for output in kernel():
+            output.detach().fill_(math.nan)
+        tensors.running_mean.copy_(self.tensors.running_mean)
+        tensors.running_var.copy_(self.tensors.running_var)
+        outputs = dict(zip(problem.outputs, kernel(), strict=True))
+        found = self.sets.compare(outputs, chains)
+        if self.sums is not None:
+            found |= self.sums.compare(outputs, chains)
+        worst = max(found, key=lambda name: found[name])
+        result = outputs[problem.outputs[0]]
+        lost = not result.is_contiguous(memory_format=memory_format(problem))
+        return Verdict(found[worst], f"{worst} at full size", layout_lost=lost, partly=True)
 
 
-def _ends(size: int, width: int = 1) -> list[int]:
+def _ends(size: int, width: int) -> list[int]:
     """Positions of the first and last ``width`` of ``size``, each once."""
     return sorted({*range(min(width, size)), *range(max(0, size - width), size)})
 
@@ -73,54 +167,8 @@ def _take(tensors: Tensors, axis: int, places: Sequence[int]) -> Tensors:
     return Tensors(**cut)
 
 
-def _channels(problem: Problem, tensors: Tensors, outputs: dict[str, torch.Tensor], chains: Chains) -> dict[str, float]:
-    members = problem.num_features // problem.num_groups if problem.norm == "group" else 1
-    places = _ends(problem.num_features, members)
-    shape = (problem.shape[0], len(places), *problem.shape[2:])
-    part = replace(problem, shape=shape, groups=max(1, len(places) // members), layout="contiguous")
-    inputs = exact_inputs(_take(tensors, 1, places))
-    exact, bounds = evaluate(part, inputs), error_bounds(part, inputs, chains)
-    return {
-        name: excess(widen(_at(output, 1 if name in TENSOR_OUTPUTS else 0, places)), exact[name], bounds[name])
-        for name, output in outputs.items()
-    }
-
-
-def _rows(problem: Problem, tensors: Tensors, outputs: dict[str, torch.Tensor], chains: Chains) -> dict[str, float]:
-    places = _ends(problem.shape[0], ENDS)
-    part = replace(problem, shape=(len(places), problem.num_features))
-    inputs = exact_inputs(_take(tensors, 0, places))
-    exact, bounds = evaluate(part, inputs), error_bounds(part, inputs, chains)
-    found = {
-        name: excess(widen(_at(output, 0, places)), exact[name], bounds[name])
-        for name, output in outputs.items()
-        if name in TENSOR_OUTPUTS
-    }
-    columns = _ends(problem.num_features, ENDS)
-    summed = _summed(problem, tensors, columns, chains) if problem.direction == "backward" else {}
-    for name in set(outputs) & set(summed):
-        found[name] = excess(widen(_at(outputs[name], 0, columns)), *summed[name])
-    return found
-
-
-def _at(output: torch.Tensor, axis: int, places: Sequence[int]) -> torch.Tensor:
+def _at(output: torch.Tensor, axis: int, places: Iterable[int]) -> torch.Tensor:
     return output.detach().index_select(axis, torch.tensor(places, device=output.device))
-
-
-def _summed(
-    problem: Problem, tensors: Tensors, columns: Sequence[int], chains: Chains
-) -> dict[str, tuple[Array, Array]]:
-    """Sum columns of dγ and dβ over all rows, with their bounds (see `ics_bench.kernels.bounds`)."""
-    x = tensors.x.detach()
-    stream = x + tensors.required_residual() if problem.residual else x
-    taken = _statistics(problem, stream)
-    own, dy = widen(_at(stream, 1, columns)), widen(_at(tensors.dy, 1, columns))
-    scale = normalized_scale(problem, taken, own, amplification(problem, taken))
-    exact = {"dweight": (dy * (own - taken.mean) * taken.rstd).sum(0), "dbias": dy.sum(0)}
-    terms = {"dweight": (np.abs(dy) * scale).sum(0), "dbias": np.abs(dy).sum(0)}
-    u, tau = UNIT_ROUNDOFF[problem.parameter_dtype], HALF_SUBNORMAL[problem.parameter_dtype]
-    g = gamma(chains.moments + chains.parameters)
-    return {name: (exact[name], u * np.abs(exact[name]) + tau + (1.0 + u) * g * terms[name]) for name in exact}
 
 
 def _statistics(problem: Problem, stream: torch.Tensor) -> Statistics:

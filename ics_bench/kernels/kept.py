@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import torch
 
-from ics_bench.core import UsageError
 from ics_bench.kernels.provider import Provider, Tensors
 from ics_bench.kernels.spec import Problem
 
@@ -32,10 +31,11 @@ def saved_storages() -> Iterator[Mapping[int, int]]:
         yield saved
 
 
-def kept_bytes(provider: Provider, problem: Problem, tensors: Tensors) -> int:
+def kept_bytes(provider: Provider, problem: Problem, tensors: Tensors) -> int | None:
     """Bytes that a provider's forward pass keeps until its backward pass, besides parameters and running statistics.
 
-    The input counts, as it must outlive the forward pass; and so does an output that the backward pass reads.
+    The input counts, as it must outlive the forward pass; and so does an output that the backward pass reads. ``None``
+    if it has no forward pass that autograd records.
 
     Parameters
     ----------
@@ -44,15 +44,10 @@ def kept_bytes(provider: Provider, problem: Problem, tensors: Tensors) -> int:
         Its direction does not matter.
     tensors : Tensors
         Inputs of `Provider.adapted`, whose running statistics the call may change.
-
-    Raises
-    ------
-    UsageError
-        If the provider has no forward pass that autograd records.
     """
     recorder = provider.recorder(problem, tensors)
     if recorder is None:
-        raise UsageError(f"{type(provider).__name__} has no forward pass that autograd records, so it keeps nothing")
+        return None
     with saved_storages() as saved:
         outputs = recorder.forward()
     free = {parameter.untyped_storage().data_ptr() for parameter in recorder.parameters}

@@ -12,11 +12,10 @@ from ics_bench.kernels.spec import Problem, floor_bytes
 
 if TYPE_CHECKING:
     from ics_bench.kernels.check import Verdict
+    from ics_bench.kernels.full_check import FullSize
 
 CHECKED_ELEMENTS = 2**20
-"""Elements up to which a problem is checked whole; the float64 reference takes a second a million.
-
-Of larger ones, the first samples are, and parts of the results at full size (`ics_bench.kernels.full_check`)."""
+"""Elements up to which a problem is checked whole; the float64 reference takes half a second a million."""
 
 SHARED_FLOORS, FLOORS_AN_ARM = 4, 2
 """Floors that a race holds at least: in common, the inputs as they are drawn and the copy's buffers; for each kernel,
@@ -73,7 +72,9 @@ class Row:
 class Race:
     """Checks and times every provider that can run a problem.
 
-    Adversarial inputs are for the first problem of a kind; later ones are checked on themselves.
+    The first problem of a kind comes with adversarial inputs, and is checked on its first samples where it is large.
+    Large problems are also run at their full size, and parts of the results compared (`ics_bench.kernels.full_check`).
+    Later ones of a kind are run at their full size alone: whoever compiles for each shape then compiles once.
 
     Parameters
     ----------
@@ -87,6 +88,8 @@ class Race:
         See `ics_bench.kernels.spec.roof_bytes`.
     vendor : float or None
         Bytes per second by the datasheet.
+    adversarial : collection of str, optional
+        Providers that see adversarial inputs; all by default.
     """
 
     def __init__(
@@ -97,9 +100,11 @@ class Race:
         memory_bytes: int,
         on_chip: int = 0,
         vendor: float | None = None,
+        adversarial: Collection[str] | None = None,
     ) -> None:
         self.providers, self.device, self.seed, self.memory_bytes = providers, device, seed, memory_bytes
         self.on_chip, self.vendor = on_chip, vendor
+        self.tried = set(providers if adversarial is None else adversarial)
         self.seen: set[tuple[object, ...]] = set()
 
     def arms(self, problem: Problem) -> int:
@@ -112,13 +117,14 @@ class Race:
 
         reasons: dict[str, str] = {}
         verdicts: dict[str, Verdict] = {}
+        drawn: dict[Problem, FullSize] = {}
         for name, provider in self.providers.items():
             reason = provider.why_not(problem, self.device)
             if reason is not None:
                 reasons[name] = reason
                 continue
             try:
-                verdict = self._check(name, provider, problem)
+                verdict = self._check(name, provider, problem, drawn)
             except Exception as error:  # a rival that does not run is left out, and said to be
                 reasons[name] = repr(error)
                 continue
@@ -126,6 +132,7 @@ class Race:
                 reasons[name] = f"could not be checked: {verdict.unchecked}"
             else:
                 verdicts[name] = verdict
+        drawn.clear()  # its memory is the clock's
         right = {name: self.providers[name] for name, verdict in verdicts.items() if verdict.correct}
         failures: dict[str, str] = {}
         try:
@@ -134,21 +141,33 @@ class Race:
             timed, failures = {}, dict.fromkeys(right, repr(error))
         return Row(problem, score(problem, timed, verdicts, self.on_chip, self.vendor), {**reasons, **failures})
 
-    def _check(self, name: str, provider: Provider, problem: Problem) -> Verdict:
+    def _check(self, name: str, provider: Provider, problem: Problem, drawn: dict[Problem, FullSize]) -> Verdict:
+        """Check a provider; ``drawn`` keeps what those of one race share."""
         from ics_bench.kernels.bounds import UnboundedError
         from ics_bench.kernels.check import check
-        from ics_bench.kernels.full_check import full_error
+        from ics_bench.kernels.full_check import FullSize
 
         own = (problem.norm, problem.direction, problem.dtype, len(problem.shape), problem.layout, problem.training)
         kind = (name, *own, *problem.options)
-        verdict = check(provider, problem, self.seed, self.device, CHECKED_ELEMENTS, adversarial=kind not in self.seen)
-        if not verdict.correct:
-            return verdict
+        large, new = problem.elements > CHECKED_ELEMENTS, kind not in self.seen
+
+        def small(adversarial: bool) -> Verdict:
+            return check(provider, problem, self.seed, self.device, CHECKED_ELEMENTS, adversarial=adversarial)
+
+        first = small(new and name in self.tried) if new or not large else None
+        if first is not None and not first.correct:
+            return first
         self.seen.add(kind)
-        if verdict.shrunk_to is None:
-            return verdict
+        if first is not None and first.shrunk_to is None:
+            return first
+        adapted = provider.adapted(problem, self.device)
         try:
-            error, where = full_error(provider, problem, self.seed, self.device)
+            if adapted not in drawn:
+                drawn[adapted] = FullSize(adapted, self.seed, self.device)
+            full = drawn[adapted].verdict(provider)
         except UnboundedError:  # of sums as long as these nothing is known; the shape that was checked is told
-            return verdict
-        return replace(verdict, error_over_bound=error, worst=where) if error > verdict.error_over_bound else verdict
+            return first or small(adversarial=False)
+        if first is None:
+            return full
+        worst = max((first, full), key=lambda one: one.error_over_bound)
+        return replace(first, error_over_bound=worst.error_over_bound, worst=worst.worst, partly=True)

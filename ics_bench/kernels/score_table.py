@@ -13,6 +13,7 @@ MARKS: Mapping[str, tuple[str, str]] = {
     "H": ("clocks were held down", "the GPU's clocks were held down"),
     "C": ("contended", "the machine was contended"),
     "W": ("the working set", "the working set is too small beside the cache, or may be"),
+    "S": ("correctness was checked", "correctness was checked on the first samples, or on parts of the results"),
     "P": ("page faults", "the library allocates its outputs: page faults are part of the time"),
     "+": ("", "other warnings, which are in the JSON file"),
 }
@@ -49,19 +50,27 @@ def table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
     ]
 
 
+def lines(rows: Iterable[tuple[str, Sequence[Score]]]) -> list[tuple[str, ...]]:
+    """Write the scores of named problems under their headings, without the columns that are empty throughout."""
+    found = [("problem", *HEADINGS), *((name, *row) for name, scores in rows for row in table(scores))]
+    empty = {place for place, cells in enumerate(zip(*found[1:], strict=True)) if not any(cells)}
+    return [tuple(cell for place, cell in enumerate(line) if place not in empty) for line in found]
+
+
 def markdown(rows: Iterable[tuple[str, Sequence[Score]]]) -> str:
     """Write the scores of named problems as a Markdown table with its legend."""
     kept = [(name, list(scores)) for name, scores in rows]
-    lines = [("problem", *HEADINGS), ("---",) * (1 + len(HEADINGS))]
-    lines += [(name, *row) for name, scores in kept for row in table(scores)]
+    head, *body = lines(kept)
     explained = legend(one for _, scores in kept for one in scores)
+    bus = "of bus: with three transfers a byte counted for that copy, as a processor's reads what it overwrites; "
     note = (
         "Time: median of one call. GB/s: fewest bytes that the problem moves over the time. Of copy: GB/s over those "
-        "of a copy of as many bytes in the same run; of bus: with three transfers a byte counted for that copy, as a "
-        "processor's reads what it overwrites; of roof: with the bytes that the shape must move. Rival/own: time "
-        "of the fastest other over this one's. Error: largest, in units of its bound; above 1 the kernel is wrong."
+        f"of a copy of as many bytes in the same run; {bus if 'of bus' in head else ''}of roof: with the bytes that "
+        "the shape must move. Rival/own: time of the fastest other over this one's. Error: largest, in units of its "
+        "bound; above 1 the kernel is wrong."
     )
-    text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    ruled = (head, ("---",) * len(head), *body)
+    text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in ruled)
     return "\n\n".join(part for part in (text, note, explained and f"Doubts: {explained}.") if part) + "\n"
 
 

@@ -299,10 +299,9 @@ class KernelThroughput(Workload):
         from ics_bench.kernels.kept import kept_bytes
 
         adapted = provider.adapted(problem, device)
-        tensors = draw(adapted, "normal", seed, device)
-        if provider.recorder(adapted, tensors) is None:
+        kept = kept_bytes(provider, adapted, draw(adapted, "normal", seed, device))
+        if kept is None:
             return []
-        kept = kept_bytes(provider, adapted, tensors)
         return [
             self.measurement(case, None, "kept_bytes", kept),
             self.measurement(case, None, "kept_over_floor", kept / kept_floor_bytes(problem)),

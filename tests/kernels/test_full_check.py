@@ -8,13 +8,19 @@ import pytest
 import torch
 
 from ics_bench.kernels import full_check, race
-from ics_bench.kernels.full_check import full_error
+from ics_bench.kernels.full_check import FullSize
 from ics_bench.kernels.provider import Chains, Kernel, Tensors, load_provider
 from ics_bench.kernels.providers.torch_eager import TorchEager
 from ics_bench.kernels.race import Race
 from ics_bench.kernels.spec import KERNEL_NORMS, ROW_NORMS, Problem
 
 EAGER = load_provider("torch_eager")
+
+
+def full_error(provider: TorchEager, problem: Problem) -> tuple[float, str]:
+    verdict = FullSize(problem, 3, "cpu").verdict(provider)
+    assert verdict.partly
+    return verdict.error_over_bound, verdict.worst
 
 
 def _problem(norm: str, direction: str, **changes: object) -> Problem:
@@ -32,7 +38,7 @@ def test_right_kernels_are_right_at_full_size(norm: str, direction: str, monkeyp
     elif norm == "batch":
         problems += [replace(problems[0], training=False), replace(problems[0], layout="channels_last")]
     for problem in problems:
-        error, where = full_error(EAGER, problem, 3, "cpu")
+        error, where = full_error(EAGER, problem)
         assert 0.0 < error <= 1.0, where
 
 
@@ -69,7 +75,7 @@ class Forgetful(TorchEager):
 
 
 def test_a_row_that_is_left_unwritten_is_seen_where_the_right_values_lie_there() -> None:
-    assert full_error(Forgetful(), _problem("layer", "forward"), 3, "cpu")[0] == math.inf
+    assert full_error(Forgetful(), _problem("layer", "forward"))[0] == math.inf
 
 
 class Boastful(TorchEager):
@@ -84,7 +90,7 @@ class Boastful(TorchEager):
 
 
 def test_chains_longer_than_any_order_has_excuse_nothing_at_full_size() -> None:
-    assert full_error(Boastful(), _problem("layer", "forward"), 3, "cpu")[0] > 1
+    assert full_error(Boastful(), _problem("layer", "forward"))[0] > 1
 
 
 BUGS = {

@@ -9,7 +9,6 @@ import pytest
 import torch
 from host_gpu import COMPILER, HostGpu
 
-from ics_bench.core import UsageError
 from ics_bench.kernels.cuda import functions
 from ics_bench.kernels.differentiable import Differentiable
 from ics_bench.kernels.inputs import draw
@@ -24,7 +23,7 @@ def _problem(norm: str, dtype: str = "float32", **options: object) -> Problem:
     return Problem(norm, "forward", SHAPES.get(norm, (4, 16, 6, 6)), dtype, groups=2, **options)
 
 
-def _kept(provider: Provider, problem: Problem) -> int:
+def _kept(provider: Provider, problem: Problem) -> int | None:
     return kept_bytes(provider, problem, draw(problem, "normal", 0))
 
 
@@ -158,8 +157,7 @@ def test_running_statistics_are_no_activations() -> None:
 
 def test_without_autograd_there_is_nothing_to_count() -> None:
     problem = _problem("layer", "float32")
-    with pytest.raises(UsageError, match="CupyArrays has no forward pass that autograd records"):
-        _kept(load_provider("cupy_arrays"), problem)
+    assert _kept(load_provider("cupy_arrays"), problem) is None
     for name in ("torch_eager", "torch_compile", "module", "cuda", "liger", "quack", "apex"):
         assert load_provider(name).trains
     assert not load_provider("cupy_arrays").trains

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from ics_bench.kernels.check import Verdict
@@ -96,7 +97,16 @@ def test_each_doubt_has_a_mark_that_the_legend_explains() -> None:
     small = plan_sets(MEBIBYTE, 2 * MEBIBYTE, 4 * MEBIBYTE).warnings()
     inside = plan_sets(MEBIBYTE, 2 * MEBIBYTE, MEBIBYTE).warnings()
     faults = _cost_warnings([1.0], 10**6, 10)
-    said = {"L": _latency(10**6), "H": held, "C": load.warnings(), "W": (*small, *inside), "P": faults, "+": ["noted"]}
+    seen = (*Verdict(0.5, "y", shrunk_to=(2, 3)).warnings(), *Verdict(0.5, "y", partly=True).warnings())
+    said = {
+        "L": _latency(10**6),
+        "H": held,
+        "C": load.warnings(),
+        "W": (*small, *inside),
+        "S": seen,
+        "P": faults,
+        "+": ["noted"],
+    }
     assert set(said) == set(MARKS)
     for mark, warnings in said.items():
         assert len(warnings) > 0
@@ -134,6 +144,16 @@ def test_markdown_has_a_row_for_each_score_and_explains_its_marks() -> None:
     assert head.count("|") == rule.count("|") == row.count("|")
     assert row.startswith("| layer forward | a | 1 ms | 12.5 | 50 % | 33 % | 50 % | 1.25 | 0.1 | + |")
     assert f"Doubts: +: {MARKS['+'][1]}." in text
+
+
+def test_a_column_that_is_empty_throughout_is_left_out_with_its_explanation() -> None:
+    one = Score("a", 0.1, 1e-3, 1e-3, 1e-3, 12.5, 25.0, 0.5, 0.5, None, 1.25)
+    text = markdown([("layer forward", [one, Score("b", 9.0)])])
+    assert "of bus" not in text
+    assert text.splitlines()[2].startswith("| layer forward | a | 1 ms | 12.5 | 50 % | 50 % | 1.25 | 0.1 |")
+    assert "doubts" not in text
+    assert text.splitlines()[3] == "| layer forward | b | wrong, not timed |  |  |  |  | 9 |"
+    assert "of bus" in markdown([("layer forward", [replace(one, bus_share=0.3), Score("b", 9.0)])])
 
 
 def test_the_table_has_every_norm_both_ways_and_the_known_cliffs() -> None:
@@ -356,6 +376,37 @@ def test_the_first_problem_of_each_rank_sees_adversarial_inputs() -> None:
         assert adversarial in seen.shapes
 
 
+def test_whoever_need_not_see_adversarial_inputs_is_checked_on_the_problem_alone() -> None:
+    ours, rival = Shapes(), Shapes()
+    Race({"mine": ours, "rival": rival}, "cpu", 0, 2**20, adversarial={"mine"}).run(
+        Problem("layer", "forward", (8, 16))
+    )
+    assert (3, 2041) in ours.shapes
+    assert set(rival.shapes) == {(8, 16)}
+
+
+def test_later_large_problems_of_a_kind_are_checked_at_full_size_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever compiles for each shape compiles once."""
+    monkeypatch.setattr("ics_bench.kernels.race.CHECKED_ELEMENTS", 400)
+    seen = Shapes()
+    race = Race({"mine": seen, "spoils": Spoils()}, "cpu", 0, 2**20)
+    first = race.run(Problem("layer", "forward", (64, 96)))
+    assert {(4, 96), (64, 96)} <= set(seen.shapes)
+    assert any("at shape 4x96" in said for said in first.scores[0].warnings)
+    seen.shapes.clear()
+    later = race.run(Problem("layer", "forward", (48, 96)))
+    assert set(seen.shapes) == {(48, 96)}
+    assert all(one.correct for one in later.scores)
+    assert any("first and last rows" in said for said in later.scores[0].warnings)
+
+
+def test_a_kernel_that_changes_its_input_does_not_make_the_next_one_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ics_bench.kernels.race.CHECKED_ELEMENTS", 400)
+    race = Race({"spoils": Spoils(), "torch_eager": load_provider("torch_eager")}, "cpu", 0, 2**20)
+    for rows in (64, 48):
+        assert all(one.correct for one in race.run(Problem("layer", "forward", (rows, 96))).scores)
+
+
 class Shapes(Raises):
     """Runs every norm."""
 
@@ -381,3 +432,19 @@ def test_a_rival_that_raises_is_left_out_with_its_error_and_the_race_goes_on() -
     raises.shapes.clear()
     race.run(replace(problem, shape=(48, 96)))
     assert set(raises.shapes) == {(48, 96)}  # adversarial inputs were for the first of the kind
+
+
+class Spoils(Shapes):
+    """Leaves nothing of x."""
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        plain = load_provider("torch_eager").prepare(problem, tensors)
+        x = tensors.x.clone()
+
+        def call() -> tuple[torch.Tensor, ...]:
+            tensors.x.copy_(x)
+            outputs = plain()
+            tensors.x.zero_()
+            return outputs
+
+        return call

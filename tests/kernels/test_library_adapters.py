@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ics_bench.core import UsageError
 from ics_bench.kernels.check import check
 from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.kept import kept_bytes
@@ -167,7 +166,6 @@ def test_apex_gets_parameters_in_the_dtype_of_x() -> None:
 
 def test_what_quacks_layer_norm_keeps_is_not_counted_as_autograd_does_not_know_it() -> None:
     problem = Problem("layer", "forward", (8, 16))
-    with pytest.raises(UsageError, match="no forward pass that autograd records"):
-        kept_bytes(QuackHere(), problem, draw(problem, "normal", 0))
+    assert kept_bytes(QuackHere(), problem, draw(problem, "normal", 0)) is None
     rms = Problem("rms", "forward", (8, 16))
     assert kept_bytes(QuackHere(), rms, draw(rms, "normal", 0)) > 0
