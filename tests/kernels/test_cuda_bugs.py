@@ -24,11 +24,16 @@ pytestmark = pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"buildin
 
 WITHOUT_CLUSTERS = replace(SMALL_GPU, clusters=False)
 FAMILIES = {
-    "layer": ("row_norm", "partials"),
-    "rms": ("row_norm", "partials"),
+    "layer": ("row_norm", "long_rows", "partials"),
+    "rms": ("row_norm", "long_rows", "partials"),
     "batch": ("channel_norm",),
     "group": ("group_norm", "channel_norm", "partials"),
 }
+
+
+def _make_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MOST_THREADS", {"forward": 32, "backward": 32})
+    monkeypatch.setattr(rows, "LONG_THREADS", 32)
 
 
 def _plant(old: str, new: str) -> Callable[[str], str]:
@@ -44,25 +49,27 @@ def _gpu(libraries: Path, norm: str, bug: tuple[str, str] | None = None, device:
     return gpu
 
 
-MASKED_ROWS = ("if (!stretch.holds(stretch.vector(number, k))) continue;", ";")
+MASKED_ROWS = ("squares += holds(k) ? vector : 0.0f;", "squares += vector;")
 MASKED_CHUNKS = ("if (k >= valid) continue;\n#pragma unroll\n        for (int i = 0; i < V; ++i) {\n            "
                  "const float deviation", "for (int i = 0; i < V; ++i) {\n const float deviation")  # fmt: skip
 LAST_PARTIAL = ("part < parts;", "part + 1 < parts;")
 LAST_WARP = ("warp < warps; ++warp) sum +=", "warp + 1 < warps; ++warp) sum +=")
-ROW_EPS = ("taken.m2[0] / columns + eps", "taken.m2[0] / columns")
+ROW_EPS = ("taken.m2[0] * share + eps", "taken.m2[0] * share")
 CHANNEL_EPS = ("taken.m2[0] / taken.count + eps", "taken.m2[0] / taken.count")
 
-OFFSET = ("V, offset, w);\n                Vector<T, V> out;", "V, 0.0f, w);\n                Vector<T, V> out;")
+OFFSET = ("offset, w);\n#pragma unroll\n        for (int i = 0; i < V; ++i) {\n            out",
+          "0.0f, w);\n#pragma unroll\n        for (int i = 0; i < V; ++i) {\n            out")  # fmt: skip
 
-STREAM = ("R ? gradient + out[i] : gradient", "gradient")
-SUM = ("held[k][i] + other[k][i]", "held[k][i]")
-SUM_AGAIN = ("                if constexpr (R)\n", "                if constexpr (R && false)\n")
+STREAM = ("if constexpr (R) out[i] += elsewhere[i];", "")
+SUM = ("sum[i] = a[i] + b[i];", "sum[i] = a[i];")
+SUM_AGAIN = ("chunks.template read_sum<R>(from, from_residual, number, held);\n#pragma unroll",
+             "chunks.template read_sum<false>(from, from_residual, number, held);\n#pragma unroll")  # fmt: skip
 
 VARIANT_BUGS = {
     "an offset of the weight forgotten where dx is written": (OFFSET, "zero_centered", "backward", 64, ("dx",)),
     "the stream's gradient not added": (STREAM, "residual", "backward", 64, ("dx",)),
     "the residual not added": (SUM, "residual", "forward", 64, ("y", "s")),
-    "the residual not added in the second reading of a long row": (SUM_AGAIN, "residual", "forward", 1000, ("y",)),
+    "the residual not added in the second reading of a long row": (SUM_AGAIN, "residual", "forward", 2048, ("y",)),
 }
 
 
@@ -78,7 +85,7 @@ def test_a_bug_in_a_variant_exceeds_the_bound(
     columns: int,
     outputs: tuple[str, ...],
 ) -> None:
-    monkeypatch.setattr(rows, "MOST_THREADS", 32)  # so that 1000 columns are chunks
+    _make_narrow(monkeypatch)  # so that 2048 columns are chunks
     problem = Problem(norm, direction, (6, columns), "bfloat16", **{option: True})
     sound, broken = _gpu(libraries, norm), _gpu(libraries, norm, bug)
     assert max(run_once(HostKernels(sound), problem, "normal", 4, "cpu").values()) <= 1.0
@@ -87,7 +94,8 @@ def test_a_bug_in_a_variant_exceeds_the_bound(
 
 
 def test_a_stream_that_is_not_written_leaves_poison(libraries: Path) -> None:
-    gpu = _gpu(libraries, "rms", ("                stretch.write(stream + row * columns, number, held);\n", ""))
+    written = "held[k].store(stretch.own(row_of(stream"
+    gpu = _gpu(libraries, "rms", (f"if (holds(k)) {written}", f"if (false) {written}"))
     found = run_once(HostKernels(gpu), Problem("rms", "forward", (6, 64), residual=True), "normal", 0, "cpu")
     assert found["s"] == math.inf
     assert found["y"] <= 1.0
@@ -147,7 +155,7 @@ def test_a_block_that_ends_while_others_read_its_memory_is_an_error(
     libraries: Path, monkeypatch: pytest.MonkeyPatch, norm: str, shape: tuple[int, ...], direction: str
 ) -> None:
     monkeypatch.setattr(groups, "GOOD_SHARE", 2048)
-    monkeypatch.setattr(rows, "MOST_THREADS", 32)
+    _make_narrow(monkeypatch)
     problem = Problem(norm, direction, shape, groups=2)
     gpu = _gpu(libraries, norm, ("if constexpr (C > 1) cluster_barrier();", ";"), SMALL_GPU)
     with pytest.raises(RuntimeError, match="of a block that has ended"):
@@ -182,10 +190,10 @@ def test_a_missing_barrier_gives_wrong_results_in_one_order_of_threads(libraries
 @pytest.mark.parametrize(
     ("old", "new", "error"),
     [
-        ("        team.sum(sum);\n", "        if (threadIdx.x % 2) team.sum(sum);\n", "exchange"),
-        ("        team.sum(sum);\n", "if (threadIdx.x % 2)\n__syncthreads();\nteam.sum(sum);\n", "never come"),
-        # 104 floats is all that this kernel is given
-        ("room + turn * 3 * MAX_WARPS", "room + turn * 104", "beyond its shared memory"),
+        ("threads.sum(mean, 0);\n", "if (threadIdx.x % 2) threads.sum(mean, 0);\n", "exchange"),
+        ("threads.sum(mean, 0);\n", "if (threadIdx.x % 2)\n__syncthreads();\nthreads.sum(mean, 0);\n", "never come"),
+        # 2248 floats is all that this kernel is given
+        ("room + turn * 3 * MAX_WARPS", "room + turn * 2248", "beyond its shared memory"),
     ],
 )
 def test_threads_that_part_and_memory_that_was_not_asked_for_are_errors(
@@ -198,12 +206,32 @@ def test_threads_that_part_and_memory_that_was_not_asked_for_are_errors(
 
 
 def test_a_write_beyond_a_buffer_is_an_error(libraries: Path) -> None:
-    gpu = _gpu(libraries, "layer", ("store(y + row * columns +", "store(y + 1 + row * columns +"))
+    gpu = _gpu(libraries, "layer", ("T* to = row_of(y, row, columns);", "T* to = row_of(y, row, columns) + 1;"))
     problem = Problem("layer", "forward", (1, 127))
     with pytest.raises(AssertionError, match="behind the end"):
         prepare(problem, draw(problem, "normal", 0), gpu)()
 
 
+FETCH_BUGS = {
+    "not waited for": ("        fetched();\n        given.go_on", "        given.go_on"),
+    "the next row in the place of this one": ("(TWOFOLD ? of * (K * APART) : 0)", "0"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), FETCH_BUGS.values(), ids=FETCH_BUGS)
+def test_a_row_that_is_read_before_it_came_or_after_it_went_is_poison(libraries: Path, old: str, new: str) -> None:
+    gpu, problem = _gpu(libraries, "layer", (old, new)), Problem("layer", "forward", (50, 64), "bfloat16")
+    assert run_once(HostKernels(gpu), problem, "normal", 0, "cpu") == {"y": math.inf}
+
+
+def test_a_thread_that_ends_while_something_is_on_its_way_is_an_error(libraries: Path) -> None:
+    gpu = _gpu(libraries, "layer", ("    fetched();\n    cluster.leave();", "    cluster.leave();"))
+    problem = Problem("layer", "forward", (50, 64), "bfloat16")
+    with pytest.raises(RuntimeError, match="ends before all that it has fetched has come"):
+        prepare(problem, draw(problem, "normal", 0), gpu)()
+
+
 def test_a_row_left_out_leaves_poison(libraries: Path) -> None:
-    gpu = _gpu(libraries, "layer", ("base < rows;", "base + blockDim.y < rows;"))
+    loop = "for (; row - threadIdx.y{} < rows; row += step) {{\n        const bool live = row < rows;\n        fetched"
+    gpu = _gpu(libraries, "layer", (loop.format(""), loop.format(" + blockDim.y")))
     assert run_once(HostKernels(gpu), Problem("layer", "forward", (50, 64)), "normal", 0, "cpu") == {"y": math.inf}

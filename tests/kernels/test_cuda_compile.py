@@ -32,16 +32,24 @@ ROOT = Path(__file__).parents[2]
 KEPT = json.loads((ROOT / "reports/kernels/resources.json").read_text())
 DOCUMENTED = (ROOT / "docs/kernels.md").read_text()
 
-REGISTERS = {"row_forward": 64, "row_backward": 128, "group": 64, "channel": 128}
-"""Most registers a thread under each kernel's launch bounds, by the beginning of its name."""
+REGISTERS = {
+    r"row_forward<.*PartOfWarp": 80,
+    r"row_forward<.*Blocks<1>": 64,
+    r"row_forward<.*Blocks<[248]>, (Layer|Rms)>": 64,
+    r"row_forward<.*Blocks<[248]>, .*true": 128,
+    r"(row_backward|long)": 128,
+    r"group": 64,
+    r"channel": 128,
+}
+"""Most registers a thread under each kernel's launch bounds, by what its name begins with."""
 
 
 def _require_no_spills(found: Mapping[str, Resources]) -> None:
     assert {name: taken for name, taken in found.items() if taken.spill_bytes or taken.stack_bytes} == {}
     for stem, most in REGISTERS.items():
-        taken = {name: resources.registers for name, resources in found.items() if name.startswith(stem)}
-        assert taken
-        assert max(taken.values()) <= most, taken
+        taken = {name: resources.registers for name, resources in found.items() if re.match(stem, name)}
+        assert taken or "[248]" in stem  # without clusters
+        assert max(taken.values(), default=0) <= most, taken
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -77,20 +85,13 @@ def test_the_documented_registers_are_those_of_the_report() -> None:
 
 
 def test_what_is_documented_of_the_registers_of_rows_is_so() -> None:
-    def taken(start: str, end: str | tuple[str, ...]) -> list[int]:
-        every = [item for kernels in KEPT["kernels"].values() for item in kernels.items()]
-        return [values[0] for name, values in every if name.startswith(start) and name.endswith(end)]
-
-    newest = KEPT["kernels"]["sm_90"]
-    for kernel in ("row_forward<float, 1, 1>", "row_backward<float, 1, 1>"):
-        (before,) = re.findall(rf"`{kernel}`\s(?:went\s)?from (\d+) to {newest[kernel][0]}\b", DOCUMENTED)
-        assert int(before) < newest[kernel][0]
-    with_residual = taken("row_forward<bf16, 8", "true>")
-    assert f"bfloat16 takes {min(with_residual)} to {max(with_residual)} registers, fewer than without" in DOCUMENTED
-    assert max(with_residual) < min(taken("row_forward<bf16, 8", ("1>", "2>", "4>", "8>")))
-    assert max(taken("row_forward<float, 4", "true>")) == REGISTERS["row_forward"]
-    wide = [count for width in ("float, 4", "bf16, 8", "f16, 8") for count in taken(f"row_backward<{width}", ">")]
-    assert f"| {min(wide)} to {max(wide)} registers leave 512 threads a multiprocessor" in DOCUMENTED
+    kernels = [item for found in KEPT["kernels"].values() for item in found.items()]
+    for stem, said in (
+        (r"row_forward<.*Blocks<1>", "forward {} to {} registers"),
+        ("row_backward", "backward {} to {}"),
+    ):
+        taken = [values[0] for name, values in kernels if re.match(stem, name) and ", 1, " not in name]
+        assert said.format(min(taken), max(taken)) in " ".join(DOCUMENTED.split())
 
 
 @pytest.mark.skipif(os.environ.get(REQUIRED) != "1", reason=f"{REQUIRED} is not set: what needs a compiler may skip")
@@ -114,8 +115,8 @@ def test_kernels_compile_to_what_the_report_says(architecture: str, dtype: str) 
 
 @needs_compiler
 def test_a_kernel_pressed_into_too_few_registers_is_seen_to_spill() -> None:
-    pressed = source("row_norm").replace("KERNEL(ROW_THREADS, 1)", "KERNEL(ROW_THREADS, 4)")
-    (found,) = compile_text(pressed, "row_norm.cu", ["row_backward<float, 4, 1>"], "sm_90").values()
+    pressed = source("row_norm").replace("KERNEL(BACKWARD_THREADS, 1)", "KERNEL(BACKWARD_THREADS, 4)")
+    (found,) = compile_text(pressed, "row_norm.cu", ["row_backward<float, 4, Blocks<1>, Layer>"], "sm_90").values()
     assert found.registers <= 32
     assert found.spill_bytes > 0
 

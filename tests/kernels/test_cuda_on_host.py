@@ -24,13 +24,13 @@ pytestmark = pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"buildin
 
 ROWS = [
     (1, 1), (70, 8), (5, 96), (9, 500),  # several rows a block; a warp that is not full
-    (4, 640), (7, 1000), (3, 2040), (2, 4096), (2, 4640),  # one cluster of 2, 4, 8 blocks, and 8 that read on
-    (5, 127), (3, 2041), (2, 251),  # one element a load, in one chunk and in many
+    (4, 640), (7, 1000), (3, 2040), (2, 4096), (2, 4640), (2, 9000),  # a warp, clusters of 2, 4, 8 blocks, and chunks
+    (5, 127), (2, 251), (3, 2041),  # one element a load: several rows a block, a warp, and chunks
 ]  # fmt: skip
 """With blocks of `NARROW` threads."""
 
-VARIED = [(5, 96), (4, 640), (3, 2040), (2, 4640), (3, 2041)]
-"""Those with every option, too: each cluster, and chunks of one element and of many a load."""
+VARIED = ROWS[2:4] + ROWS[5:]
+"""Those with every option, too."""
 
 NARROW = 32
 
@@ -45,7 +45,8 @@ def gpu(libraries: Path) -> HostGpu:
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make clusters of small problems: few threads a block, little shared memory."""
-    monkeypatch.setattr(rows, "MOST_THREADS", NARROW)
+    monkeypatch.setattr(rows, "MOST_THREADS", {"forward": NARROW, "backward": NARROW})
+    monkeypatch.setattr(rows, "LONG_THREADS", NARROW)
     monkeypatch.setattr(groups, "GOOD_SHARE", 2048)
 
 
@@ -65,8 +66,9 @@ def test_rows_of_every_length_are_right_by_every_kernel(gpu: HostGpu, narrow: No
             plain = Problem(norm, direction, shape, dtype)
             for problem in (plain, *(variants(plain) if shape in VARIED else ())):
                 assert _worst(gpu, problem) <= 1.0, problem
-    wanted = {name for name in instantiations("row_norm", clusters=True) if f"<{CTYPES[dtype]}," in name}
-    assert wanted <= gpu.launched
+    every = {name for family in ("row_norm", "long_rows") for name in instantiations(family, clusters=True)}
+    wanted = {name for name in every if f"<{CTYPES[dtype]}," in name}
+    assert wanted <= gpu.launched, wanted - gpu.launched
 
 
 @pytest.mark.parametrize("dtype", CTYPES)
@@ -149,8 +151,9 @@ def test_a_gpu_without_clusters_reads_long_rows_in_chunks(gpu: HostGpu, narrow: 
     gpu.device = replace(SMALL_GPU, clusters=False)
     for residual in (False, True):
         assert _worst(gpu, Problem("layer", direction, shape, residual=residual)) <= 1.0
-    rows_only = [name for name in gpu.launched if name.startswith("row")]
-    assert all(name.endswith((", 1>", ", 1, true>")) for name in rows_only)
+    rows_only = [name for name in gpu.launched if name.startswith(("row", "long"))]
+    assert any(name.startswith("long") for name in rows_only)
+    assert all(name.split(", ")[2] in ("1", "Blocks<1>") for name in rows_only)
 
 
 @pytest.mark.parametrize("offset", [1, 3])
@@ -198,7 +201,7 @@ def test_an_odd_address_of_one_input_is_enough(gpu: HostGpu, direction: str, nam
     problem = Problem("layer", direction, (3, 64), "bfloat16", residual=True)
     assert max(run_once(Shifted(gpu, name), problem, "normal", 3, "cpu").values()) <= 1.0
     launched = {kernel for kernel in gpu.launched if kernel.startswith(f"row_{direction}")}
-    assert launched == {f"row_{direction}<bf16, 1, 1, true>"}
+    assert launched == {f"row_{direction}<bf16, 1, PartOfWarp, Layer, true>"}
 
 
 @pytest.mark.parametrize("norm", ["layer", "group", "batch"])

@@ -15,17 +15,19 @@ from ics_bench.kernels.cuda.geometry import (
     CLUSTER_BYTES,
     CTYPES,
     LANES,
+    MAX_WARPS,
     MOST_ELEMENTS,
     TEAM_BYTES,
     Device,
     Plan,
     held_vectors,
+    row_vectors,
     vector_width,
 )
 from ics_bench.kernels.cuda.groups import MOST_THREADS as GROUP_THREADS
 from ics_bench.kernels.cuda.groups import geometry as group_geometry
 from ics_bench.kernels.cuda.plan import longest_chains, plan
-from ics_bench.kernels.cuda.rows import MOST_THREADS, geometry
+from ics_bench.kernels.cuda.rows import LONG_THREADS, MOST_THREADS, SMALL_BLOCK, SUM_THREADS, geometry
 from ics_bench.kernels.cuda.source import FAMILIES, FOLDER, instantiations, source
 from ics_bench.kernels.spec import GROUP_NORMS, KERNEL_NORMS, OPTIONS, ROW_NORMS, Problem
 
@@ -119,7 +121,7 @@ def test_what_comes_near_a_limit_is_planned_within_it_or_declined(
         if launch.kernel.endswith("Columns>"):
             width = int(launch.kernel.split(", ")[1])
             assert launch.grid[2] * launch.grid[0] * launch.block[0] * width < 2**31
-        counts = [number for number in launch.arguments if isinstance(number, np.int32)]
+        counts = [number for number in launch.arguments if isinstance(number, np.int32 | np.uint32)]
         assert all(0 <= number <= MOST_ELEMENTS for number in counts)
     if "coefficients" in made.scratch:
         assert made.scratch["coefficients"] < 2**31
@@ -157,30 +159,83 @@ def test_every_buffer_that_a_plan_names_exists(problem: Problem, aligned: bool) 
     assert all(count > 0 for count in made.scratch.values())
 
 
-@given(SIZES, DTYPES, st.booleans(), st.sampled_from([H100, A100]))
-def test_a_row_is_held_whole_in_registers_or_else_in_chunks_that_cover_it(
-    columns: int, dtype: str, aligned: bool, device: Device
+@given(SIZES, DTYPES, st.sampled_from(["forward", "backward"]), st.booleans(), st.booleans())
+def test_a_row_is_held_whole_or_else_read_in_chunks_that_cover_it(
+    columns: int, dtype: str, direction: str, residual: bool, aligned: bool
 ) -> None:
-    problem = Problem("layer", "forward", (1000, columns), dtype)
-    chosen = geometry(problem, device, aligned)
-    held = chosen.width * held_vectors(chosen.width)
-    assert chosen.threads <= MOST_THREADS
-    assert chosen.cluster * chosen.threads * chosen.chunks * held >= columns
-    assert columns % chosen.width == 0
-    if chosen.rows > 1:
-        assert chosen.threads <= LANES
-        assert chosen.chunks == chosen.cluster == 1
-        assert chosen.threads & (chosen.threads - 1) == 0
-    if device.clusters and aligned and columns % 8 == 0 and columns <= 2**16:
-        assert chosen.chunks == 1
+    for device in (H100, A100):
+        problem = Problem("layer", direction, (1000, columns), dtype, residual=residual)
+        chosen = geometry(problem, device, aligned)
+        held = chosen.width * row_vectors(chosen.width)
+        assert chosen.threads <= (LONG_THREADS if chosen.long else MOST_THREADS[direction])
+        assert chosen.cluster * chosen.threads * chosen.chunks * held >= columns
+        assert columns % chosen.width == 0
+        assert chosen.long or chosen.chunks == 1
+        if chosen.rows > 1:
+            assert chosen.threads <= LANES
+            assert chosen.cluster == 1
+        assert chosen.threads % LANES == 0 or chosen.threads & (chosen.threads - 1) == 0
+        if device.clusters and aligned and columns % 8 == 0 and columns <= 2**16:
+            assert not chosen.long
 
 
 @pytest.mark.parametrize(
-    ("columns", "cluster"), [(128, 1), (8192, 1), (16384, 2), (32768, 4), (65536, 8), (131072, 8), (16383, 1)]
+    ("direction", "columns", "residual", "cluster", "threads"),
+    [
+        ("forward", 1024, False, 1, 32),
+        ("forward", 16384, False, 1, 512),
+        ("forward", 32768, False, 1, 1024),
+        ("forward", 65536, False, 2, 1024),
+        ("forward", 131072, False, 4, 1024),
+        ("forward", 65536, True, 4, 512),
+        ("backward", 16384, False, 1, 512),
+        ("backward", 65536, False, 4, 512),
+        ("backward", 131072, True, 8, 512),
+        ("backward", 16383, False, 1, 512),
+    ],
 )
-def test_long_rows_are_shared_by_clusters(columns: int, cluster: int) -> None:
-    assert geometry(Problem("rms", "backward", (4096, columns), "bfloat16"), H100, aligned=True).cluster == cluster
-    assert geometry(Problem("rms", "backward", (4096, columns), "bfloat16"), A100, aligned=True).cluster == 1
+def test_long_rows_are_shared_by_clusters(
+    direction: str, columns: int, residual: bool, cluster: int, threads: int
+) -> None:
+    problem = Problem("rms", direction, (4096, columns), "bfloat16", residual=residual)
+    chosen = geometry(problem, H100, aligned=True)
+    assert (chosen.cluster, chosen.threads) == (cluster, threads)
+    assert geometry(problem, A100, aligned=True).cluster == 1
+
+
+@pytest.mark.parametrize(
+    ("direction", "dtype", "residual", "device", "most"),
+    [
+        ("forward", "bfloat16", False, H100, 262144),
+        ("forward", "bfloat16", True, H100, 131072),
+        ("forward", "float32", False, H100, 131072),
+        ("forward", "bfloat16", False, A100, 32768),
+        ("backward", "bfloat16", False, H100, 131072),
+        ("backward", "bfloat16", True, H100, 131072),
+        ("backward", "float32", False, H100, 65536),
+        ("backward", "bfloat16", False, A100, 16384),
+    ],
+)
+def test_the_longest_rows_that_are_read_once_are_those_that_the_documentation_tells(
+    direction: str, dtype: str, residual: bool, device: Device, most: int
+) -> None:
+    for columns, long in ((most, False), (most + 8, True)):
+        problem = Problem("layer", direction, (64, columns), dtype, residual=residual)
+        assert geometry(problem, device, aligned=True).long == long
+    odd = {"forward": 8192, "backward": 4096}[direction]
+    for columns, long in ((odd, False), (odd + 1, True)):
+        problem = Problem("layer", direction, (64, columns), dtype, residual=residual)
+        assert geometry(problem, device, aligned=False).long == long
+
+
+def test_a_gpu_of_little_shared_memory_has_blocks_of_fewer_threads() -> None:
+    problem = Problem("layer", "forward", (64, 24576), "bfloat16", residual=True)
+    (launch,) = plan(problem, A100, aligned=True).launches
+    assert launch.block == (768, 1, 1)
+    assert launch.shared_bytes <= A100.shared_bytes
+    small = replace(A100, shared_bytes=100 * 1024)
+    (launch,) = plan(problem, small, aligned=True).launches
+    assert launch.family == "long_rows"
 
 
 def test_blocks_go_round_so_that_partial_results_stay_few() -> None:
@@ -253,6 +308,8 @@ def test_loads_are_wide_where_they_can_be(dtype: str, length: int, aligned: bool
         (Problem("instance", "forward", (2**15, 2**15, 1, 1), layout="channels_last"), "has 4294967296 coefficients"),
         (Problem("batch", "backward", (64, 2**29, 3)), "has 6442450944 coefficients"),
         (Problem("layer", "backward", (0, 2**32)), "4294967296 features"),
+        (Problem("group", "backward", (2**31, 1, 1)), "has 2147483648 samples; .* split the batch"),
+        (Problem("rms", "forward", (2**31, 8)), "has 2147483648 rows; .* split the batch"),
         (Problem("batch", "forward", (1, 8)), "more than one value a channel"),
         (Problem("batch", "forward", (0, 8)), "more than one value a channel"),
         (Problem("group", "forward", (MOST_GRID + 1, 8, 2, 2), groups=2, layout="channels_last"), "65536 samples"),
@@ -282,16 +339,20 @@ def test_a_translation_unit_is_whole_and_carries_the_constants_that_plans_rely_o
     header = (FOLDER / "common.cuh").read_text()
     assert "constexpr int LANES = 32;" in header
     assert "constexpr int TEAM_FLOATS = 2 * 3 * MAX_WARPS;" in header
-    assert "constexpr int MAX_WARPS = 16;" in header
-    assert TEAM_BYTES == 4 * 2 * 3 * 16
+    assert f"constexpr int MAX_WARPS = {MAX_WARPS};" in header
+    assert TEAM_BYTES == 4 * 2 * 3 * MAX_WARPS
     assert "constexpr int CLUSTER_FLOATS = 2 * 3 + 2;" in header
     assert CLUSTER_BYTES == 4 * 8
-    assert f"constexpr int ROW_THREADS = {MOST_THREADS};" in source("row_norm")
+    for name, threads in (*MOST_THREADS.items(), ("sum", SUM_THREADS)):
+        assert f"constexpr int {name.upper()}_THREADS = {threads};" in source("row_norm")
+    assert f"constexpr int SMALL_BLOCK = {SMALL_BLOCK};" in source("row_norm")
+    assert f"constexpr int LONG_THREADS = {LONG_THREADS};" in source("long_rows")
+    assert f"row_vectors(int V) {{ return V == 1 ? {row_vectors(1)} : {row_vectors(8)}; }}" in header
     assert f"constexpr int CHANNEL_THREADS = {THREADS};" in source("channel_norm")
     assert f"constexpr int GATHERING_THREADS = {GATHERING_THREADS};" in source("channel_norm")
     assert source("channel_norm").count("\nKERNEL(GATHERING_THREADS, 1)\n") == 3
     assert f"constexpr int GROUP_THREADS = {GROUP_THREADS};" in source("group_norm")
-    for family, threads in (("row_norm", "ROW"), ("channel_norm", "(CHANNEL|GATHERING)"), ("group_norm", "GROUP")):
+    for family, threads in (("long_rows", "LONG"), ("channel_norm", "(CHANNEL|GATHERING)"), ("group_norm", "GROUP")):
         bounds = re.findall(r"^KERNEL\((.*), \d\)", (FOLDER / f"{family}.cu").read_text(), re.MULTILINE)
         assert bounds
         assert all(re.fullmatch(f"{threads}_THREADS", bound) for bound in bounds)

@@ -106,7 +106,7 @@ struct Columns {
 template <typename T, int V, int K>
 DEVICE void read(const T* from, const long long (&offsets)[K], int valid, Vector<T, V> (&held)[K]) {
 #pragma unroll
-    for (int k = 0; k < K; ++k) held[k] = k < valid ? load<T, V>(from + offsets[k]) : zeros<T, V>();
+    for (int k = 0; k < K; ++k) held[k] = k < valid ? Vector<T, V>::load(from + offsets[k]) : Vector<T, V>::zero();
 }
 
 // To (3, slabs, sets): count, mean and sum of squared deviations.
@@ -193,12 +193,13 @@ channel_forward(const T* __restrict__ x, const float* __restrict__ coefficients,
 #pragma unroll
         for (int k = 0; k < L::K; ++k) {
             if (k >= valid) continue;
+            float out[V];
 #pragma unroll
             for (int i = 0; i < V; ++i) {
                 const int w = i % L::W;
-                held[k].set(i, (held[k][i] - center[w]) * scale[w] + shift[w]);
+                out[i] = (held[k][i] - center[w]) * scale[w] + shift[w];
             }
-            store(y + offsets[k], held[k]);
+            Vector<T, V>::of(out).store(y + offsets[k]);
         }
     });
 }
@@ -227,12 +228,13 @@ channel_backward(const T* __restrict__ x, const T* __restrict__ dy, const float*
 #pragma unroll
         for (int k = 0; k < L::K; ++k) {
             if (k >= valid) continue;
+            float out[V];
 #pragma unroll
             for (int i = 0; i < V; ++i) {
                 const int w = i % L::W;
-                held_dy[k].set(i, held_dy[k][i] * scale[w] - shift[w] - (held_x[k][i] - center[w]) * slope[w]);
+                out[i] = held_dy[k][i] * scale[w] - shift[w] - (held_x[k][i] - center[w]) * slope[w];
             }
-            store(dx + offsets[k], held_dy[k]);
+            Vector<T, V>::of(out).store(dx + offsets[k]);
         }
     });
 }
@@ -319,8 +321,8 @@ channel_gradients(const float* __restrict__ partial, const float* __restrict__ w
         plain[0] += products, plain[1] += gradients;
         sums[0] += w * products, sums[1] += w * gradients;
     }
-    Team(nullptr, from.lane, LANES).sum(plain);
-    Team(nullptr, from.lane, LANES).sum(sums);
+    Lanes{LANES}.sum(plain);
+    Lanes{LANES}.sum(sums);
     if (dweight != nullptr && from.lane == 0) {
         dweight[from.group] = plain[0];
         dbias[from.group] = plain[1];

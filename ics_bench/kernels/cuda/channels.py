@@ -9,6 +9,7 @@ import numpy as np
 
 from ics_bench.core import UsageError
 from ics_bench.kernels.cuda.geometry import (
+    APPROXIMATIONS,
     CTYPES,
     LANES,
     TEAM_BYTES,
@@ -208,7 +209,7 @@ def _sizes(problem: Problem, seen: Sets) -> tuple[np.int32, ...]:
 def _moments_chain(seen: Sets) -> int:
     """Count serial sums within a chunk, and three roundings for each merge of chunks, threads, warps and blocks."""
     serial = held_vectors(seen.width) * (seen.width if seen.layout == "Planes" else 1)
-    return serial + 3 * (seen.steps + seen.block_chain() + seen.gather_chain())
+    return serial + 3 * (seen.steps + seen.block_chain() + seen.gather_chain()) + APPROXIMATIONS
 
 
 def _forward(problem: Problem, seen: Sets) -> Plan:
@@ -262,4 +263,4 @@ def _evaluation(problem: Problem, seen: Sets) -> Plan:
     grid = (ceil_div(seen.sets, GATHERING_THREADS), 1, 1)
     prepare = Launch("channel_norm", "channel_evaluation", grid, (GATHERING_THREADS, 1, 1), arguments)
     apply = seen.launch("channel_forward", problem.dtype, source, "coefficients", target)
-    return Plan((prepare, apply), Chains(0, 0, 0), {"coefficients": 3 * seen.sets})
+    return Plan((prepare, apply), Chains(APPROXIMATIONS, 0, 0), {"coefficients": 3 * seen.sets})

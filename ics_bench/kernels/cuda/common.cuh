@@ -14,20 +14,36 @@
 #define CLUSTER(blocks)
 #endif
 
-struct bf16 { unsigned short bits; };
-struct f16 { unsigned short bits; };
+// Number types narrower than float: two in a word, the first one low.
+struct bf16 {
+    unsigned short bits;
+    DEVICE static float low(unsigned pair) { return __uint_as_float(pair << 16); }
+    DEVICE static float high(unsigned pair) { return __uint_as_float(pair & 0xffff0000u); }
+    DEVICE static unsigned pair(float low, float high) {
+        unsigned both;
+        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+        return both;
+    }
+};
+struct f16 {
+    unsigned short bits;
+    DEVICE static float low(unsigned pair) { return widened(static_cast<unsigned short>(pair)); }
+    DEVICE static float high(unsigned pair) { return widened(static_cast<unsigned short>(pair >> 16)); }
+    DEVICE static unsigned pair(float low, float high) {
+        unsigned both;
+        asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+        return both;
+    }
+    DEVICE static float widened(unsigned short bits) {
+        float wide;
+        asm("cvt.f32.f16 %0, %1;" : "=f"(wide) : "h"(bits));
+        return wide;
+    }
+};
 
-DEVICE float widen(float value) { return value; }
-DEVICE float widen(bf16 value) { return __uint_as_float(static_cast<unsigned>(value.bits) << 16); }
-DEVICE float widen(f16 value) {
-    float wide;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(wide) : "h"(value.bits));
-    return wide;
-}
-
-DEVICE void narrow(float value, float& to) { to = value; }
-DEVICE void narrow(float value, bf16& to) { asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(to.bits) : "f"(value)); }
-DEVICE void narrow(float value, f16& to) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(to.bits) : "f"(value)); }
+DEVICE float as_float(unsigned bits) { return __uint_as_float(bits); }
+DEVICE unsigned as_bits(float value) { return __float_as_uint(value); }
+DEVICE float reciprocal_root(float value) { return rsqrtf(value); }
 
 // Tensors are read past the level-1 cache, which is left to the parameters, and written as not to be read again.
 DEVICE uint4 load16(const void* from) {
@@ -38,6 +54,15 @@ DEVICE uint4 load16(const void* from) {
     return words;
 }
 DEVICE void store16(void* to, uint4 words) { __stcs(static_cast<uint4*>(to), words); }
+
+// 16 bytes into shared memory, past the level-1 cache, while the thread goes on; zeros if nothing is `there`, and then
+// `from` may point anywhere. The thread alone may read them, after `fetched`.
+DEVICE void fetch16(void* to, const void* from, bool there) {
+    const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "r"(there ? 16 : 0)
+                 : "memory");
+}
+DEVICE void fetched() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 DEVICE float4 load_four(const float* from) { return *reinterpret_cast<const float4*>(from); }
 
 DEVICE float exchange(float value, int offset) { return __shfl_xor_sync(0xffffffffu, value, offset); }
@@ -72,78 +97,119 @@ DEVICE float cluster_read(const float* own, int) { return *own; }
 #endif  // ICS_HOST
 
 constexpr int LANES = 32;
-constexpr int MAX_WARPS = 16;
+constexpr int MAX_WARPS = 32;
 
-// Vectors that a thread holds in registers at a time, of each tensor that it reads: 64 bytes' worth of float32, and
-// half as many elements where they must be read one by one.
+// Vectors that a thread holds in registers at a time, of each tensor that it reads: 16 elements, and 8 where they must
+// be read one by one. Of a row, 64 bytes.
 DEVICE constexpr int held_vectors(int V) { return V == 1 ? 8 : 16 / V; }
+DEVICE constexpr int row_vectors(int V) { return V == 1 ? 8 : 4; }
 
 DEVICE int lane_of(int thread) { return thread % LANES; }
 DEVICE int smaller(int a, int b) { return a < b ? a : b; }
 DEVICE int larger(int a, int b) { return a > b ? a : b; }
 DEVICE int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
-// ---- Vectors: V elements in a row, 16 bytes or a single element.
+// ---- Vectors: V elements in a row, 16 bytes or a single element. Element i is read as a float; all are written at once.
 
 template <typename T, int V>
-struct alignas(sizeof(T) * V) Vector {
-    T at[V];
-    DEVICE float operator[](int i) const { return widen(at[i]); }
-    DEVICE void set(int i, float value) { narrow(value, at[i]); }
+struct Vector {
+    static_assert(V == 1 || sizeof(T) * V == sizeof(uint4));
+    static constexpr int WORDS = V == 1 ? 1 : 4;
+    unsigned words[WORDS];
+
+    DEVICE float operator[](int i) const {
+        if constexpr (sizeof(T) == sizeof(float))
+            return as_float(words[i]);
+        else
+            return i % 2 ? T::high(words[i / 2]) : T::low(words[i / 2]);
+    }
+
+    DEVICE static Vector zero() {
+        Vector vector;
+#pragma unroll
+        for (int w = 0; w < WORDS; ++w) vector.words[w] = 0;
+        return vector;
+    }
+
+    DEVICE static Vector of(const float (&values)[V]) {
+        Vector vector;
+        if constexpr (sizeof(T) == sizeof(float)) {
+#pragma unroll
+            for (int i = 0; i < V; ++i) vector.words[i] = as_bits(values[i]);
+        } else if constexpr (V == 1) {
+            vector.words[0] = T::pair(values[0], 0.0f);
+        } else {
+#pragma unroll
+            for (int w = 0; w < WORDS; ++w) vector.words[w] = T::pair(values[2 * w], values[2 * w + 1]);
+        }
+        return vector;
+    }
+
+    DEVICE static Vector load(const T* from) {
+        Vector vector;
+        if constexpr (V > 1)
+            vector.put(load16(from));
+        else if constexpr (sizeof(T) == sizeof(float))
+            vector.words[0] = as_bits(*from);
+        else
+            vector.words[0] = from->bits;
+        return vector;
+    }
+
+    DEVICE void store(T* to) const {
+        if constexpr (V > 1)
+            store16(to, {words[0], words[1], words[2], words[3]});
+        else if constexpr (sizeof(T) == sizeof(float))
+            *to = as_float(words[0]);
+        else
+            to->bits = static_cast<unsigned short>(words[0]);
+    }
+
+    // To and from shared memory.
+    DEVICE void keep(T* in) const {
+        if constexpr (V > 1)
+            *reinterpret_cast<uint4*>(in) = {words[0], words[1], words[2], words[3]};
+        else
+            store(in);
+    }
+    DEVICE static Vector kept(const T* in) {
+        Vector vector;
+        if constexpr (V > 1)
+            vector.put(*reinterpret_cast<const uint4*>(in));
+        else
+            vector = load(in);
+        return vector;
+    }
+
+  private:
+    DEVICE void put(uint4 four) { words[0] = four.x, words[1] = four.y, words[2] = four.z, words[3] = four.w; }
 };
 
-template <typename T, int V>
-DEVICE Vector<T, V> zeros() {
-    Vector<T, V> vector;
-#pragma unroll
-    for (int i = 0; i < V; ++i) vector.set(i, 0.0f);
-    return vector;
-}
-
-template <typename T, int V>
-DEVICE Vector<T, V> load(const T* from) {
-    Vector<T, V> vector;
-    if constexpr (V == 1) {
-        vector.at[0] = *from;
-    } else {
-        static_assert(sizeof(vector) == sizeof(uint4));
-        *reinterpret_cast<uint4*>(&vector) = load16(from);
-    }
-    return vector;
-}
-
-template <typename T, int V>
-DEVICE void store(T* to, const Vector<T, V>& vector) {
-    if constexpr (V == 1) {
-        *to = vector.at[0];
-    } else {
-        store16(to, *reinterpret_cast<const uint4*>(&vector));
-    }
-}
-
-// V parameters, or `otherwise` where there are none; 16 bytes a load.
-template <int V>
-DEVICE void load_parameters(const float* from, long long first, float otherwise, float (&to)[V]) {
-    if (from == nullptr) {
+// V parameters, or `otherwise` where there are none; 16 bytes a load. If CERTAIN, there are.
+template <int V, bool CERTAIN = false>
+DEVICE void load_parameters(const float* from, float otherwise, float (&to)[V]) {
+    if (!CERTAIN && from == nullptr) {
 #pragma unroll
         for (int i = 0; i < V; ++i) to[i] = otherwise;
     } else if constexpr (V == 1) {
-        to[0] = from[first];
+        to[0] = *from;
     } else {
 #pragma unroll
         for (int i = 0; i < V; i += 4) {
-            const float4 four = load_four(from + first + i);
+            const float4 four = load_four(from + i);
             to[i] = four.x, to[i + 1] = four.y, to[i + 2] = four.z, to[i + 3] = four.w;
         }
     }
 }
 
-// V weights plus `offset`, or 1 where there are none.
-template <int V>
-DEVICE void load_scale(const float* weight, long long first, float offset, float (&to)[V]) {
-    load_parameters<V>(weight, first, 1.0f - offset, to);
+// V weights plus `offset`, or 1 where there are none. If PLAIN, there are, and the offset is 0.
+template <int V, bool PLAIN = false>
+DEVICE void load_scale(const float* weight, float offset, float (&to)[V]) {
+    load_parameters<V, PLAIN>(weight, 1.0f - offset, to);
+    if constexpr (!PLAIN) {
 #pragma unroll
-    for (int i = 0; i < V; ++i) to[i] += offset;
+        for (int i = 0; i < V; ++i) to[i] += offset;
+    }
 }
 
 // ---- Statistics of W columns side by side, which have as many elements each. m2 sums squared deviations.
@@ -174,8 +240,6 @@ DEVICE void merge_lanes(Moments<1>& own, int lanes) {
         merge(own, {exchange(own.count, offset), {exchange(own.mean[0], offset)}, {exchange(own.m2[0], offset)}});
     own = {from_lane(own.count, 0), {from_lane(own.mean[0], 0)}, {from_lane(own.m2[0], 0)}};
 }
-
-DEVICE float reciprocal_root(float value) { return 1.0f / sqrtf(value); }
 
 // Of one thread's `valid` first vectors, in two passes over registers. Those beyond are zero: they add nothing to the
 // sum, but would add to the deviations. With W = 1 all elements are one column, with W = V each has its own.
@@ -223,40 +287,57 @@ struct PlaneCursor {
 
 // ---- Reductions. Every thread of a block calls them together, and every thread gets the result.
 
+template <int S>
+DEVICE void add_exchanged(float (&values)[S], int offset) {
+#pragma unroll
+    for (int s = 0; s < S; ++s) values[s] += exchange(values[s], offset);
+}
+
+// `width` neighbours of a warp, a power of two.
+struct Lanes {
+    int width;
+
+    template <int S>
+    DEVICE void sum(float (&values)[S], unsigned = 0) const {
+        for (int offset = width / 2; offset > 0; offset /= 2) add_exchanged(values, offset);
+    }
+};
+
 // Room that `Team` needs in shared memory: two turns, so that one barrier a reduction suffices.
 constexpr int TEAM_FLOATS = 2 * 3 * MAX_WARPS;
 
-// Threads that reduce together: `width` neighbours of a warp, a power of two, or a whole block of `width` threads.
+// A whole block, or one warp of it, which needs no room: `warps` is 1 then. One reduction after another takes `turn` 0
+// and 1.
 struct Team {
     float* room;
-    int thread, width;
-    int turn = 0;
+    int thread, warps;
 
-    DEVICE Team(float* room, int thread, int width) : room(room), thread(thread), width(width) {}
+    DEVICE Team(float* room, int thread, int threads) : room(room), thread(thread), warps(threads / LANES) {}
 
     template <int S>
-    DEVICE void sum(float (&values)[S]) {
-        for (int offset = smaller(width, LANES) / 2; offset > 0; offset /= 2) add_exchanged(values, offset);
-        if (width <= LANES) return;
-        float* slots = next_turn();
-        const int lane = lane_of(thread), warps = width / LANES;
+    DEVICE void sum(float (&values)[S], unsigned turn = 0) const {
+#pragma unroll
+        for (int offset = LANES / 2; offset > 0; offset /= 2) add_exchanged(values, offset);
+        if (warps == 1) return;
+        float* slots = room + turn * 3 * MAX_WARPS;
+        const int lane = lane_of(thread);
 #pragma unroll
         for (int s = 0; s < S; ++s)
             if (lane == 0) slots[s * MAX_WARPS + thread / LANES] = values[s];
         __syncthreads();
 #pragma unroll
         for (int s = 0; s < S; ++s) values[s] = lane < warps ? slots[s * MAX_WARPS + lane] : 0.0f;
+#pragma unroll
         for (int offset = MAX_WARPS / 2; offset > 0; offset /= 2) add_exchanged(values, offset);
 #pragma unroll
         for (int s = 0; s < S; ++s) values[s] = from_lane(values[s], 0);
     }
 
-    // Moments of a whole block, of one warp at least.
-    DEVICE void merged(Moments<1>& own) {
+    DEVICE void merged(Moments<1>& own) const {
         merge_lanes(own, LANES);
-        if (width <= LANES) return;
-        float* slots = next_turn();
-        const int lane = lane_of(thread), warps = width / LANES;
+        if (warps == 1) return;
+        float* slots = room;
+        const int lane = lane_of(thread);
         if (lane == 0) {
             slots[thread / LANES] = own.count;
             slots[MAX_WARPS + thread / LANES] = own.mean[0];
@@ -267,35 +348,23 @@ struct Team {
         if (lane < warps) own = {slots[lane], {slots[MAX_WARPS + lane]}, {slots[2 * MAX_WARPS + lane]}};
         merge_lanes(own, MAX_WARPS);
     }
-
-  private:
-    template <int S>
-    DEVICE static void add_exchanged(float (&values)[S], int offset) {
-#pragma unroll
-        for (int s = 0; s < S; ++s) values[s] += exchange(values[s], offset);
-    }
-
-    DEVICE float* next_turn() {
-        turn ^= 1;
-        return room + turn * 3 * MAX_WARPS;
-    }
 };
 
 // Room that `Cluster` needs in shared memory, and two floats that keep what follows aligned.
 constexpr int CLUSTER_FLOATS = 2 * 3 + 2;
 
-// The C blocks of a cluster; C = 1 is a block alone. Call `leave` last: a block's memory may still be read.
+// The C blocks of a cluster; C = 1 is a block alone. Turns as in `Team`. Call `leave` last: a block's memory may still be
+// read.
 template <int C>
 struct Cluster {
     float* room;
-    int turn = 0;
 
     DEVICE explicit Cluster(float* room) : room(room) {}
 
     template <int S>
-    DEVICE void sum(float (&values)[S], int thread) {
+    DEVICE void sum(float (&values)[S], int thread, unsigned turn) const {
         if constexpr (C > 1) {
-            const float* slots = publish(values, thread);
+            const float* slots = publish(values, thread, turn);
 #pragma unroll
             for (int s = 0; s < S; ++s) {
                 values[s] = cluster_read(slots + s, thread % C);
@@ -304,24 +373,23 @@ struct Cluster {
         }
     }
 
-    DEVICE void merged(Moments<1>& own, int thread) {
+    DEVICE void merged(Moments<1>& own, int thread, unsigned turn = 0) const {
         if constexpr (C > 1) {
             const float values[3] = {own.count, own.mean[0], own.m2[0]};
-            const float* slots = publish(values, thread);
+            const float* slots = publish(values, thread, turn);
             const int rank = thread % C;
             own = {cluster_read(slots, rank), {cluster_read(slots + 1, rank)}, {cluster_read(slots + 2, rank)}};
             merge_lanes(own, C);
         }
     }
 
-    DEVICE void leave() {
+    DEVICE void leave() const {
         if constexpr (C > 1) cluster_barrier();
     }
 
   private:
     template <int S>
-    DEVICE const float* publish(const float (&values)[S], int thread) {
-        turn ^= 1;
+    DEVICE const float* publish(const float (&values)[S], int thread, unsigned turn) const {
         float* slots = room + turn * 3;
         if (thread == 0)
             for (int s = 0; s < S; ++s) slots[s] = values[s];
@@ -357,3 +425,60 @@ struct Add {
         for (int n = 0; n < N; ++n) own[n] += other[n];
     }
 };
+
+// ---- Rows.
+
+// Norms of rows: RMS norm is the one without a mean, which is then taken to be zero.
+struct Layer { static constexpr bool CENTERED = true; };
+struct Rms { static constexpr bool CENTERED = false; };
+
+template <typename P>
+DEVICE P* row_of(P* tensor, unsigned row, int columns) {
+    return tensor + static_cast<unsigned long long>(row) * static_cast<unsigned>(columns);
+}
+
+// A row's scale is `weight + offset`, or 1 where there is no weight; `offset` is 0, or 1 for zero-centred weights.
+
+// One thread's share of the sum of squared deviations. What lies beyond a row is zero, and would count.
+template <typename T, int V, int K, typename Holds>
+DEVICE float squares_of(const Vector<T, V> (&held)[K], float mean, Holds holds) {
+    float squares = 0.0f;
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+        float vector = 0.0f;
+#pragma unroll
+        for (int i = 0; i < V; ++i) vector += (held[k][i] - mean) * (held[k][i] - mean);
+        squares += holds(k) ? vector : 0.0f;
+    }
+    return squares;
+}
+
+// Statistics of 1 / `share` elements that some threads hold, in two passes over registers. `turn` is 0 and 1 by turns.
+template <typename Norm, typename T, int V, int K, typename Holds, typename Threads>
+DEVICE Moments<1> moments_of(const Vector<T, V> (&held)[K], float count, float share, Holds holds, const Threads& threads,
+                               unsigned turn) {
+    float mean[1] = {0.0f};
+    if constexpr (Norm::CENTERED) {
+#pragma unroll
+        for (int k = 0; k < K; ++k) {
+            float vector = held[k][0];
+#pragma unroll
+            for (int i = 1; i < V; ++i) vector += held[k][i];
+            mean[0] += vector;
+        }
+        threads.sum(mean, 0);
+        mean[0] *= share;
+    }
+    float squares[1] = {squares_of(held, mean[0], holds)};
+    threads.sum(squares, Norm::CENTERED ? 1 : turn);
+    return {count, {mean[0]}, {squares[0]}};
+}
+
+// The sum, rounded as it would be stored.
+template <typename T, int V>
+DEVICE Vector<T, V> sum_of(const Vector<T, V>& a, const Vector<T, V>& b) {
+    float sum[V];
+#pragma unroll
+    for (int i = 0; i < V; ++i) sum[i] = a[i] + b[i];
+    return Vector<T, V>::of(sum);
+}

@@ -23,8 +23,16 @@ VECTOR_BYTES = 16
 CLUSTERS = (1, 2, 4, 8)
 """Blocks that can share a reduction: 8 is the most that every GPU with clusters allows."""
 
-TEAM_BYTES, CLUSTER_BYTES = 4 * 2 * 3 * 16, 4 * 8
+MAX_WARPS = 32
+"""Warps of the largest block."""
+
+TEAM_BYTES, CLUSTER_BYTES = 4 * 2 * 3 * MAX_WARPS, 4 * 8
 """Shared memory of the reductions over a block and over a cluster: ``TEAM_FLOATS`` and ``CLUSTER_FLOATS``."""
+
+APPROXIMATIONS = 3
+"""Roundings, counted as additions, by which a product with 1/n and an approximate 1/√v exceed a quotient and a root
+that are rounded once each: one for 1/n; two as rsqrt is off by up to 2 units in the last place (CUDA C++ Programming
+Guide, mathematical functions), 4 roundings at worst, where a root and a quotient are 2."""
 
 MOST_ELEMENTS = 2**31 - 2**16
 """What the kernels can count in 32 bits. They add before they compare: at most 65534 where a count is divided among
@@ -33,7 +41,7 @@ as many slabs as a grid has, and 4096 where a block of threads goes on to its ne
 MOST_BLOCKS = 2**31 - 1
 """Blocks along x."""
 
-Argument = str | None | np.int32 | np.int64 | np.float32
+Argument = str | None | np.int32 | np.uint32 | np.int64 | np.float32
 """A buffer by name, the null pointer, or a number in its C type."""
 
 Extent = tuple[int, int, int]
@@ -66,7 +74,7 @@ class Launch:
     family : str
         Source file, without its suffix.
     kernel : str
-        Name expression, such as ``row_forward<bf16, 8, 1>``.
+        Name expression, such as ``group_forward<bf16, 8, 1>``.
     grid, block : tuple of 3 int
         Blocks and threads.
     arguments : tuple
@@ -128,6 +136,16 @@ def vector_width(dtype: str, aligned: bool, length: int) -> int:
 def held_vectors(width: int) -> int:
     """Vectors that a thread keeps in registers: ``held_vectors`` of the sources."""
     return 8 if width == 1 else 16 // width
+
+
+def row_vectors(width: int) -> int:
+    """Vectors of a row that a thread has: ``row_vectors`` of the sources."""
+    return 8 if width == 1 else 4
+
+
+def block_chain(threads: int) -> int:
+    """Count the additions of the longest chain in a sum over a block's threads."""
+    return log2(threads) if threads <= LANES else log2(LANES) + log2(MAX_WARPS)
 
 
 def require_countable(count: int, what: str, things: str = "elements", split: str = "batch") -> None:

@@ -4,11 +4,6 @@
 
 constexpr int GROUP_THREADS = 512;
 
-template <typename T, int V>
-DEVICE Vector<T, V>* cache_of(float* room) {
-    return reinterpret_cast<Vector<T, V>*>(room);
-}
-
 // y = (x - mean) * rstd * weight + bias over groups of `members` planes; shared memory holds one block's share of x.
 template <typename T, int V, int C>
 KERNEL(GROUP_THREADS, 2) CLUSTER(C)
@@ -17,9 +12,9 @@ group_forward(const T* __restrict__ x, const float* __restrict__ weight, const f
               int positions, float eps) {
     constexpr int K = held_vectors(V);
     float* room = shared_memory();
-    Team team(room, threadIdx.x, blockDim.x);
-    Cluster<C> cluster(room + TEAM_FLOATS);
-    Vector<T, V>* cache = cache_of<T, V>(room + TEAM_FLOATS + CLUSTER_FLOATS);
+    const Team team(room, threadIdx.x, blockDim.x);
+    const Cluster<C> cluster(room + TEAM_FLOATS);
+    T* cache = reinterpret_cast<T*>(room + TEAM_FLOATS + CLUSTER_FLOATS);
     const long long set = blockIdx.x / C, base = set * members * positions;
     const int plane = positions / V, vectors = members * plane, each = ceil_div(vectors, C), threads = blockDim.x;
     const int begin = smaller(cluster_rank() % C * each, vectors), end = smaller(begin + each, vectors);
@@ -29,8 +24,8 @@ group_forward(const T* __restrict__ x, const float* __restrict__ weight, const f
 #pragma unroll
         for (int k = 0; k < K; ++k) {
             const int at = v + k * threads;
-            held[k] = at < end ? load<T, V>(x + base + static_cast<long long>(at) * V) : zeros<T, V>();
-            if (at < end) cache[at - begin] = held[k];
+            held[k] = at < end ? Vector<T, V>::load(x + base + static_cast<long long>(at) * V) : Vector<T, V>::zero();
+            if (at < end) held[k].keep(cache + (at - begin) * V);
         }
         merge(taken, moments_held<1>(held, smaller(K, ceil_div(end - v, threads))));
     }
@@ -46,10 +41,11 @@ group_forward(const T* __restrict__ x, const float* __restrict__ weight, const f
     for (int v = begin + threadIdx.x; v < end; v += threads) {
         const int feature = first_feature + cursor.plane;
         const float w = weight == nullptr ? scale : scale * weight[feature], b = bias == nullptr ? 0.0f : bias[feature];
-        Vector<T, V> out = cache[v - begin];
+        const Vector<T, V> held = Vector<T, V>::kept(cache + (v - begin) * V);
+        float out[V];
 #pragma unroll
-        for (int i = 0; i < V; ++i) out.set(i, (out[i] - center) * w + b);
-        store(y + base + static_cast<long long>(v) * V, out);
+        for (int i = 0; i < V; ++i) out[i] = (held[i] - center) * w + b;
+        Vector<T, V>::of(out).store(y + base + static_cast<long long>(v) * V);
         cursor.advance();
     }
     cluster.leave();
@@ -64,14 +60,14 @@ group_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* _
                const float* __restrict__ mean, const float* __restrict__ rstd, T* __restrict__ dx,
                float* __restrict__ partial, int groups, int members, int positions, int warps) {
     float* room = shared_memory();
-    Team team(room, threadIdx.x, blockDim.x);
+    const Team team(room, threadIdx.x, blockDim.x);
     const int plane = positions / V, each = ceil_div(plane, C), rank = cluster_rank() % C;
     const int begin = smaller(rank * each, plane), length = smaller(begin + each, plane) - begin;
     const int threads = warps * LANES, own_team = threadIdx.x / threads, teams = blockDim.x / threads;
     const int own = threadIdx.x % threads;
-    Vector<T, V>* cache_x = cache_of<T, V>(room + TEAM_FLOATS);
-    Vector<T, V>* cache_dy = cache_x + members * each;
-    float* by_warp = reinterpret_cast<float*>(cache_dy + members * each);
+    T* cache_x = reinterpret_cast<T*>(room + TEAM_FLOATS);
+    T* cache_dy = cache_x + members * each * V;
+    float* by_warp = reinterpret_cast<float*>(cache_dy + members * each * V);
     float* by_plane = by_warp + 2 * members * warps;
     const long long set = blockIdx.x / C, base = set * members * positions + static_cast<long long>(begin) * V;
     const int first_feature = static_cast<int>(set % groups) * members;
@@ -81,10 +77,10 @@ group_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* _
         float sums[2] = {};
 #pragma unroll 2
         for (int v = own; v < length; v += threads) {
-            const Vector<T, V> one_x = load<T, V>(x + start + static_cast<long long>(v) * V);
-            const Vector<T, V> one_dy = load<T, V>(dy + start + static_cast<long long>(v) * V);
-            cache_x[member * each + v] = one_x;
-            cache_dy[member * each + v] = one_dy;
+            const Vector<T, V> one_x = Vector<T, V>::load(x + start + static_cast<long long>(v) * V);
+            const Vector<T, V> one_dy = Vector<T, V>::load(dy + start + static_cast<long long>(v) * V);
+            one_x.keep(cache_x + (member * each + v) * V);
+            one_dy.keep(cache_dy + (member * each + v) * V);
             float vector[2] = {};
 #pragma unroll
             for (int i = 0; i < V; ++i) {
@@ -93,7 +89,7 @@ group_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* _
             }
             Add()(sums, vector);
         }
-        Team(nullptr, lane_of(own), LANES).sum(sums);
+        Lanes{LANES}.sum(sums);
         if (lane_of(own) == 0) {
             by_warp[(member * warps + own / LANES) * 2] = sums[0];
             by_warp[(member * warps + own / LANES) * 2 + 1] = sums[1];
@@ -134,11 +130,12 @@ group_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* _
         const long long start = base + static_cast<long long>(member) * positions;
         const float w = weight == nullptr ? scale : scale * weight[first_feature + member];
         for (int v = own; v < length; v += threads) {
-            const Vector<T, V> one_x = cache_x[member * each + v], one_dy = cache_dy[member * each + v];
-            Vector<T, V> out;
+            const Vector<T, V> one_x = Vector<T, V>::kept(cache_x + (member * each + v) * V);
+            const Vector<T, V> one_dy = Vector<T, V>::kept(cache_dy + (member * each + v) * V);
+            float out[V];
 #pragma unroll
-            for (int i = 0; i < V; ++i) out.set(i, one_dy[i] * w - shift - (one_x[i] - center) * slope);
-            store(dx + start + static_cast<long long>(v) * V, out);
+            for (int i = 0; i < V; ++i) out[i] = one_dy[i] * w - shift - (one_x[i] - center) * slope;
+            Vector<T, V>::of(out).store(dx + start + static_cast<long long>(v) * V);
         }
     }
     if constexpr (C > 1) cluster_barrier();

@@ -9,6 +9,7 @@ import numpy as np
 
 from ics_bench.kernels.cuda.channels import plan_channels
 from ics_bench.kernels.cuda.geometry import (
+    APPROXIMATIONS,
     CLUSTER_BYTES,
     CLUSTERS,
     CTYPES,
@@ -17,10 +18,12 @@ from ics_bench.kernels.cuda.geometry import (
     Device,
     Launch,
     Plan,
+    block_chain,
     ceil_div,
     held_vectors,
     log2,
     power_of_two,
+    require_countable,
     sum_chain,
     sum_partials,
     vector_width,
@@ -112,17 +115,18 @@ def plan_groups(problem: Problem, device: Device, aligned: bool) -> Plan:
     sizes = (np.int32(groups), np.int32(members), np.int32(positions))
     template = f"<{CTYPES[problem.dtype]}, {chosen.width}, {chosen.cluster}>"
     grid, block = (problem.shape[0] * groups * chosen.cluster, 1, 1), (chosen.threads, 1, 1)
-    in_block = 2 * log2(LANES) - 1
+    in_block = block_chain(chosen.threads)
     held = held_vectors(chosen.width) * chosen.width
     if problem.direction == "forward":
         steps = ceil_div(chosen.share, held_vectors(chosen.width) * chosen.threads)
-        moments = held + 3 * (steps + in_block + log2(chosen.cluster))
+        moments = held + 3 * (steps + in_block + log2(chosen.cluster)) + APPROXIMATIONS
         forward = ("x", "weight", "bias", "y", "mean", "rstd", *sizes, np.float32(problem.eps))
         launch = Launch(
             "group_norm", f"group_forward{template}", grid, block, forward, chosen.shared_bytes, chosen.cluster
         )
         return Plan((launch,), Chains(moments, 0, 0))
     batch, features = problem.shape[:2]
+    require_countable(batch, f"shape {problem.shape}", "samples")
     arguments = ("x", "dy", "weight", "mean", "rstd", "dx", "partial", *sizes, np.int32(chosen.warps))
     launch = Launch(
         "group_norm", f"group_backward{template}", grid, block, arguments, chosen.shared_bytes, chosen.cluster

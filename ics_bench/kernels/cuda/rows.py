@@ -1,41 +1,52 @@
-"""Plans for layer norm and RMS norm: a row in the registers of one block, or of a cluster of blocks."""
+"""Plans for layer norm and RMS norm: a row in the shared memory of a block, or of a cluster of blocks, or in chunks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ics_bench.kernels.cuda.geometry import (
+    APPROXIMATIONS,
     CLUSTER_BYTES,
     CLUSTERS,
     CTYPES,
     LANES,
     TEAM_BYTES,
+    VECTOR_BYTES,
     Argument,
     Device,
     Launch,
     Plan,
+    block_chain,
     ceil_div,
-    held_vectors,
     log2,
     power_of_two,
+    require_countable,
+    row_vectors,
     sum_chain,
     sum_partials,
     vector_width,
 )
 from ics_bench.kernels.provider import Chains
-from ics_bench.kernels.spec import Problem
+from ics_bench.kernels.spec import Direction, Problem
 
-MOST_THREADS = 512
-"""Threads of a block: ``ROW_THREADS`` of the source."""
+MOST_THREADS: Mapping[Direction, int] = {"forward": 1024, "backward": 512}
+"""Threads of a block: ``FORWARD_THREADS`` and ``BACKWARD_THREADS`` of the source."""
+
+SUM_THREADS = 512
+"""Threads of a block that adds a residual and shares its rows with others: more registers, or it would spill some."""
+
+LONG_THREADS = 512
+"""Threads of a block that reads rows in chunks."""
 
 SMALL_BLOCK = 128
-"""Threads of a block that keeps several short rows at a time."""
+"""Threads of a block that keeps several short rows at a time: ``SMALL_BLOCK`` of the source."""
 
-FORWARD_THREADS, BACKWARD_THREADS = 4096, 512
-"""Threads started for each multiprocessor: four times what fits forward; backward what fits 128 registers a thread,
-so that each block goes on for as long as it can and leaves few partial results."""
+STARTED: Mapping[Direction, int] = {"forward": 2048, "backward": 512}
+"""Threads started for each multiprocessor: twice what fits forward, for an even end; backward what fits 128 registers a
+thread, so that each block goes on for as long as it can and leaves few partial results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +64,9 @@ class Geometry:
     rows : int
         Rows that a block keeps at a time.
     chunks : int
-        Pieces in which a block reads its stretch of a row; above 1, it reads the row twice.
+        Pieces in which a block reads its stretch of a row, where that is long; else 1, and it is read once.
+    long : bool
+        Whether no cluster holds a row.
     """
 
     width: int
@@ -61,28 +74,54 @@ class Geometry:
     threads: int
     rows: int
     chunks: int
+    long: bool
 
-    def clusters(self, problem: Problem, device: Device, threads: int) -> int:
-        """How many clusters to start where ``threads`` are wanted on each multiprocessor."""
+    def clusters(self, problem: Problem, device: Device) -> int:
+        """Count the clusters to start: no more than there are rows for."""
         block = self.threads * self.rows
-        most = max(1, device.multiprocessors * max(1, threads // block) // self.cluster)
+        most = max(1, device.multiprocessors * max(1, STARTED[problem.direction] // block) // self.cluster)
         return min(ceil_div(problem.shape[0], self.rows), most)
+
+    def owner(self) -> str:
+        """Name what a row belongs to as the source does."""
+        if self.long:
+            return str(self.cluster)
+        return "PartOfWarp" if self.threads < LANES else f"Blocks<{self.cluster}>"
+
+
+def thread_bytes(problem: Problem, width: int) -> int:
+    """Bytes of shared memory that a thread needs: two rows of each tensor that is read twice, one of others."""
+    tensors = (2 if problem.direction == "forward" else 4) + problem.residual
+    return 0 if width == 1 else tensors * row_vectors(width) * VECTOR_BYTES
 
 
 def geometry(problem: Problem, device: Device, aligned: bool) -> Geometry:
-    """Lay a row over as few blocks as hold it in registers, and over no more threads than it fills."""
+    """Lay a row over as few blocks as hold it, and over no more threads than it fills."""
     columns = problem.num_features
     width = vector_width(problem.dtype, aligned, columns)
-    held, vectors = held_vectors(width), columns // width
+    held, vectors = row_vectors(width), columns // width
     choices = CLUSTERS if device.clusters and width > 1 else (1,)
-    fitting = [c for c in choices if ceil_div(vectors, c) <= held * MOST_THREADS]
-    cluster = fitting[0] if fitting else choices[-1]
-    each = ceil_div(vectors, cluster)
-    filled = max(1, ceil_div(each, held))
-    threads = power_of_two(filled) if filled <= LANES else min(MOST_THREADS, LANES * ceil_div(filled, LANES))
-    chunks = max(1, ceil_div(each, held * threads))
-    rows = 1 if threads > LANES or cluster > 1 or chunks > 1 else SMALL_BLOCK // threads
-    return Geometry(width, cluster, threads, rows, chunks)
+    fitting = (
+        size for size in choices if ceil_div(vectors, size) <= held * _most_threads(problem, device, width, size)
+    )
+    cluster = next(fitting, None)
+    if cluster is None:
+        each = ceil_div(vectors, choices[-1])
+        return Geometry(width, choices[-1], LONG_THREADS, 1, ceil_div(each, held * LONG_THREADS), long=True)
+    filled = max(1, ceil_div(ceil_div(vectors, cluster), held))
+    threads = power_of_two(filled) if filled <= LANES else LANES * ceil_div(filled, LANES)
+    rows = SMALL_BLOCK // threads if threads <= LANES and cluster == 1 else 1
+    return Geometry(width, cluster, threads, rows, 1, long=False)
+
+
+def _most_threads(problem: Problem, device: Device, width: int, cluster: int) -> int:
+    most = MOST_THREADS[problem.direction]
+    if problem.residual and problem.direction == "forward" and cluster > 1:
+        most = min(most, SUM_THREADS)
+    if width == 1:
+        return most
+    fitting = (device.shared_bytes - TEAM_BYTES - CLUSTER_BYTES) // thread_bytes(problem, width)
+    return min(most, fitting // LANES * LANES)
 
 
 def plan_rows(problem: Problem, device: Device, aligned: bool) -> Plan:
@@ -95,42 +134,52 @@ def plan_rows(problem: Problem, device: Device, aligned: bool) -> Plan:
     aligned : bool
         Whether every buffer begins at a multiple of 16 bytes.
     """
-    chosen = geometry(problem, device, aligned)
-    layer = problem.norm == "layer"
     rows, columns = problem.shape
-    residual = ", true" if problem.residual else ""
-    template = f"<{CTYPES[problem.dtype]}, {chosen.width}, {chosen.cluster}{residual}>"
-    block = (chosen.threads, chosen.rows, 1)
-    room = TEAM_BYTES + CLUSTER_BYTES
-    held = chosen.width * held_vectors(chosen.width)
-    in_block = 2 * log2(LANES) - 1 if chosen.threads > LANES else log2(chosen.threads)
-    moments = held + in_block + 3 * (chosen.chunks - 1 + log2(chosen.cluster))
-    sizes: tuple[Argument, ...] = (np.int64(rows), np.int32(columns))
+    require_countable(rows, f"shape {problem.shape}", "rows")
+    chosen = geometry(problem, device, aligned)
+    count = chosen.clusters(problem, device)
+    sizes: tuple[Argument, ...] = (np.uint32(rows), np.int32(columns), np.float32(1.0 / columns))
     offset = np.float32(problem.weight_offset)
+    layer = problem.norm == "layer"
     if problem.direction == "forward":
-        count = chosen.clusters(problem, device, FORWARD_THREADS)
         saved = ("mean" if layer else None, "rstd")
-        numbers = (*sizes, np.float32(problem.eps), offset)
         stream = ("residual", "s") if problem.residual else (None, None)
-        arguments = ("x", "weight", "bias" if layer else None, "y", *saved, *numbers, *stream)
-        launch = Launch(
-            "row_norm", f"row_forward{template}", (count * chosen.cluster, 1, 1), block, arguments, room, chosen.cluster
-        )
-        return Plan((launch,) if count else (), Chains(moments, 0, 0))
-    count = chosen.clusters(problem, device, BACKWARD_THREADS)
+        given = ("x", "weight", "bias" if layer else None, "y", *saved)
+        launch = _launch(problem, chosen, count, (*given, *sizes, np.float32(problem.eps), offset, *stream))
+        return Plan((launch,) if count else (), Chains(_moments_chain(chosen), 0, 0))
     totals = ("dweight", "dbias") if layer else ("dweight",)
     inputs = ("x", "dy", "weight", "mean" if layer else None, "rstd", "dx", "partial")
-    gathered = 4 * 2 * columns if chosen.rows > 1 else 0
-    launch = Launch(
-        "row_norm",
-        f"row_backward{template}",
-        (count * chosen.cluster, 1, 1),
-        block,
-        (*inputs, *sizes, offset, "ds" if problem.residual else None),
-        room + gathered,
-        chosen.cluster,
-    )
+    launch = _launch(problem, chosen, count, (*inputs, *sizes, offset, "ds" if problem.residual else None))
+    taken = _moments_chain(geometry(replace(problem, direction="forward"), device, aligned))
+    held = chosen.width * row_vectors(chosen.width)
+    in_thread = held * chosen.chunks if chosen.long else chosen.width + row_vectors(chosen.width)
+    sums = in_thread + block_chain(chosen.threads) + log2(chosen.cluster) + 1  # and the product with 1/n
     per_block = ceil_div(ceil_div(rows, chosen.rows), max(1, count)) + (chosen.rows if chosen.rows > 1 else 0)
-    chains = Chains(moments, held * chosen.chunks + in_block + log2(chosen.cluster), per_block + sum_chain(count))
+    chains = Chains(taken, sums, per_block + sum_chain(count))
     launches = (launch,) if count else ()
     return Plan((*launches, sum_partials(count, columns, totals)), chains, {"partial": len(totals) * count * columns})
+
+
+def _launch(problem: Problem, chosen: Geometry, count: int, arguments: tuple[Argument, ...]) -> Launch:
+    family, stem = ("long_rows", "long") if chosen.long else ("row_norm", "row")
+    norm, residual = ("Layer" if problem.norm == "layer" else "Rms"), ", true" if problem.residual else ""
+    kernel = f"{stem}_{problem.direction}<{CTYPES[problem.dtype]}, {chosen.width}, {chosen.owner()}, {norm}{residual}>"
+    shared = 0 if chosen.long else chosen.threads * chosen.rows * thread_bytes(problem, chosen.width)
+    if problem.direction == "backward" and chosen.rows > 1:
+        shared = max(shared, 4 * 2 * problem.num_features)  # where a block's rows add up their parameters' gradients
+    return Launch(
+        family,
+        kernel,
+        (count * chosen.cluster, 1, 1),
+        (chosen.threads, chosen.rows, 1),
+        arguments,
+        TEAM_BYTES + CLUSTER_BYTES + shared,
+        chosen.cluster,
+    )
+
+
+def _moments_chain(chosen: Geometry) -> int:
+    """Count the additions of the mean's or the variance's longest chain, and three roundings for each merge."""
+    in_thread = chosen.width + row_vectors(chosen.width)
+    merges = chosen.chunks - 1 + log2(chosen.cluster)
+    return in_thread + block_chain(chosen.threads) + 3 * merges + APPROXIMATIONS

@@ -12,7 +12,7 @@ from ics_bench.kernels.spec import DTYPE_BYTES
 FOLDER = Path(__file__).parent
 HEADER = "common.cuh"
 
-FAMILIES = ("row_norm", "channel_norm", "group_norm", "partials", "copy")
+FAMILIES = ("row_norm", "long_rows", "channel_norm", "group_norm", "partials", "copy")
 """Source files, without their suffix."""
 
 OPTIONS = ("--std=c++17",)
@@ -52,20 +52,24 @@ def instantiations(family: str, clusters: bool) -> tuple[str, ...]:
         "copy": ("copy",),
         "channel_norm": ("channel_statistics", "channel_evaluation", "channel_gradients"),
     }.get(family, ())
+    sizes = CLUSTERS if clusters else (1,)
+    norms = [f"{norm}{residual}" for norm in ("Layer", "Rms") for residual in ("", ", true")]
     names: list[str] = []
-    kernels: tuple[str, ...]
     for dtype, ctype in CTYPES.items():
         widest = VECTOR_BYTES // DTYPE_BYTES[dtype]
+        stem, directions = family.split("_")[0], ["forward", "backward"]
         if family == "channel_norm":
-            kernels = ("channel_moments", "channel_sums", "channel_forward", "channel_backward")
+            directions += ["moments", "sums"]
             options = [f"{width}, {layout}" for width in (widest, 1) for layout in ("Planes", "Columns")]
-        elif family in ("row_norm", "group_norm"):
-            stem = family.removesuffix("_norm")
-            kernels = (f"{stem}_forward", f"{stem}_backward")
-            options = [f"{widest}, {size}" for size in (CLUSTERS if clusters else (1,))] + ["1, 1"]
-            if family == "row_norm":  # without a residual, and with one
-                options += [f"{option}, true" for option in options]
+        elif family == "group_norm":
+            options = [*(f"{widest}, {size}" for size in sizes), "1, 1"]
+        elif family == "long_rows":
+            options = [f"{option}, {norm}" for option in (f"{widest}, {sizes[-1]}", "1, 1") for norm in norms]
+        elif family == "row_norm":
+            owners = ["PartOfWarp", *(f"Blocks<{size}>" for size in sizes)]
+            wide = [f"{widest}, {owner}, {norm}" for owner in owners for norm in norms]
+            options = wide + [f"1, {owner}, {norm}" for owner in owners[:2] for norm in norms]
         else:
             continue
-        names += [f"{kernel}<{ctype}, {option}>" for kernel in kernels for option in options]
+        names += [f"{stem}_{direction}<{ctype}, {option}>" for direction in directions for option in options]
     return (*names, *single)

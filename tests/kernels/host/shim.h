@@ -53,6 +53,12 @@ struct Block {
     char* shared;
 };
 
+// 16 bytes on their way into shared memory; from nowhere come zeros.
+struct Fetch {
+    void* to;
+    const void* from;
+};
+
 struct Fibre {
     ucontext_t context;
     jmp_buf saved;
@@ -63,6 +69,7 @@ struct Fibre {
     Barrier* waits_for;
     unsigned seen;
     int turn;
+    std::vector<Fetch> fetching;
 };
 
 struct Machine {
@@ -105,6 +112,7 @@ inline void run_fibre() {
     for (;;) {
         machine.kernel(machine.arguments);
         current->done = true;
+        if (!current->fetching.empty()) machine.error = "a thread ends before all that it has fetched has come";
         leave(current->block->barrier);
         Barrier& warp = current->block->warps[current->number / LANES_PER_WARP];
         if (warp.arrived > 0) machine.error = "a thread ends while others of its warp exchange values";
@@ -295,10 +303,34 @@ inline void store16(void* to, uint4 words) {
     memcpy(to, &words, sizeof(words));
 }
 
+// What is on its way has not come before it is waited for, and what was there before is gone.
+inline void fetch16(void* to, const void* from, bool there) {
+    if (reinterpret_cast<uintptr_t>(to) % 16 != 0 || (there && reinterpret_cast<uintptr_t>(from) % 16 != 0))
+        host::machine.error = "a 16-byte fetch is not aligned";
+    memset(to, host::POISON, 16);
+    host::current->fetching.push_back({to, there ? from : nullptr});
+}
+inline void fetched() {
+    for (const host::Fetch& one : host::current->fetching) {
+        if (one.from == nullptr)
+            memset(one.to, 0, 16);
+        else
+            memcpy(one.to, one.from, 16);
+    }
+    host::current->fetching.clear();
+}
+
 // ---- Number types, rounded to nearest, ties to even, in integer arithmetic.
 
-struct bf16 { uint16_t bits; };
-struct f16 { uint16_t bits; };
+template <typename T>
+struct Narrow {
+    uint16_t bits;
+    static float low(unsigned pair);
+    static float high(unsigned pair);
+    static unsigned pair(float low, float high);
+};
+struct bf16 : Narrow<bf16> {};
+struct f16 : Narrow<f16> {};
 
 inline uint32_t bits_of(float value) {
     uint32_t bits;
@@ -311,16 +343,18 @@ inline float float_of(uint32_t bits) {
     return value;
 }
 
-inline float widen(float value) { return value; }
-inline float widen(bf16 value) { return float_of(static_cast<uint32_t>(value.bits) << 16); }
-inline float widen(f16 value) {
+inline float as_float(unsigned bits) { return float_of(bits); }
+inline unsigned as_bits(float value) { return bits_of(value); }
+inline float reciprocal_root(float value) { return 1.0f / sqrtf(value); }
+
+inline float widened(bf16 value) { return float_of(static_cast<uint32_t>(value.bits) << 16); }
+inline float widened(f16 value) {
     const int exponent = value.bits >> 10 & 31, fraction = value.bits & 1023;
     float magnitude = ldexp(static_cast<float>(exponent ? 1024 + fraction : fraction), (exponent ? exponent : 1) - 25);
     if (exponent == 31) magnitude = fraction ? NAN : INFINITY;
     return value.bits >> 15 ? -magnitude : magnitude;
 }
 
-inline void narrow(float value, float& to) { to = value; }
 inline void narrow(float value, bf16& to) {
     const uint32_t bits = bits_of(value);
     to.bits = isnan(value) ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
@@ -338,4 +372,22 @@ inline void narrow(float value, f16& to) {
     else
         rounded = ((bits & 0x7fffffff) - (112u << 23) + 0xfff + (bits >> 13 & 1)) >> 13;
     to.bits = static_cast<uint16_t>(sign | rounded);
+}
+
+template <typename T>
+T narrowed(unsigned bits) {
+    T value;
+    value.bits = static_cast<uint16_t>(bits);
+    return value;
+}
+template <typename T>
+float Narrow<T>::low(unsigned pair) { return widened(narrowed<T>(pair)); }
+template <typename T>
+float Narrow<T>::high(unsigned pair) { return widened(narrowed<T>(pair >> 16)); }
+template <typename T>
+unsigned Narrow<T>::pair(float low, float high) {
+    T first, second;
+    narrow(low, first);
+    narrow(high, second);
+    return first.bits | static_cast<unsigned>(second.bits) << 16;
 }
