@@ -18,6 +18,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -221,13 +222,14 @@ def main(
         failures = check_throughout(CHECKED[device], device, only)
     rows: list[Row] = before.get("table", [])
     left_out: list[dict[str, str]] = []
+    created = before.get("created", datetime.now(UTC).isoformat(timespec="seconds"))
     clock = {"clock_seconds": overhead_seconds()} if device == "cpu" else {}  # on a GPU, its own events are read
 
     def save() -> None:
         if json_file:
             checked = {} if failures is None else {"checked": only.pattern, "failures": failures}
             raced = [row.as_json() for row in rows]
-            found = {**now, **clock, **checked, "table": raced, "left_out": left_out}
+            found = {"created": created, **now, **clock, **checked, "table": raced, "left_out": left_out}
             write_file(json_file, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
 
     save()

@@ -53,6 +53,7 @@ class RunView:
     missing: int
     warnings: int
     workloads: tuple[WorkloadView, ...]
+    made_by: str
     command: str
     python: str
 
@@ -101,6 +102,7 @@ def _view(run: Run, anchor: str, label: str, styles: Styles) -> RunView:
         missing=sum(key not in recorded for key in run.header["plan"]),
         warnings=sum(len(view.warnings) for view in workloads),
         workloads=workloads,
+        made_by=str(run.header.get("made_by", "")),
         command=reproduce.command(settings),
         python=reproduce.python(settings),
     )

@@ -146,6 +146,16 @@ def test_groups_that_fit_no_cluster_go_by_way_of_memory(gpu: HostGpu, direction:
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_a_mean_of_many_partial_results_is_gathered_by_a_block(gpu: HostGpu, direction: str) -> None:
+    problem = Problem("group", direction, (1, 40, 24, 32), "bfloat16", groups=2, layout="channels_last")
+    gathering = plan(problem, gpu.device, aligned=True).launches[1]
+    assert gathering.block == (64, 1, 1)
+    assert _worst(gpu, problem) <= 1.0
+    gpu.backwards = True
+    assert _worst(gpu, problem) <= 1.0
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("shape", [(5, 1000), (3, 2041)])
 def test_a_gpu_without_clusters_reads_long_rows_in_chunks(gpu: HostGpu, narrow: None, shape, direction: str) -> None:
     gpu.device = replace(SMALL_GPU, clusters=False)

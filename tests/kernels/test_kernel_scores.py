@@ -4,6 +4,7 @@ import importlib.util
 import json
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -269,12 +270,14 @@ def test_a_campaign_goes_on_where_it_was_stopped(campaign, tmp_path: Path, monke
     assert "0 problems, 2 left out" in stopped.output
     assert CliRunner().invoke(campaign.main, arguments).exit_code == 0
     first = json.loads(kept.read_text())
+    assert datetime.fromisoformat(first["created"]) <= datetime.now(UTC)
     again = CliRunner().invoke(campaign.main, arguments)
     assert again.exit_code == 0, again.output
     assert "2 problems, 0 left out" in again.output
     assert "problems checked" not in again.output
     assert len(runs) == 2
     assert json.loads(kept.read_text())["table"] == first["table"]
+    assert json.loads(kept.read_text())["created"] == first["created"]
     written = table_file.read_text()
     assert written.count("torch_eager") == 2
     assert f"{first['threads']} threads" in written

@@ -6,7 +6,7 @@
 #include "common.cuh"
 
 constexpr int CHANNEL_THREADS = 256;
-constexpr int GATHERING_THREADS = 128;
+constexpr int GATHERING_THREADS = 256;
 
 // Sets of planes, as in (B, C, H, W): set s is the planes s, s + sets, s + 2 * sets and so on. W sets a thread: one.
 template <int V>
@@ -239,14 +239,16 @@ channel_backward(const T* __restrict__ x, const T* __restrict__ dy, const float*
     });
 }
 
-// ---- From partial results to coefficients: a warp for each mean, which `members` neighbouring sets have in common.
+// ---- From partial results to coefficients: `blockDim.x` threads for each mean, which `members` neighbouring sets have in
+// common. They are a warp, of which a block then has `blockDim.y`, or a block.
 
 struct Gathering {
-    int lane, group, first, members, sets, items;
+    int thread, threads, group, first, members, sets, items;
+    Team team;
 
     DEVICE Gathering(int members, int sets, int slabs)
-        : lane(threadIdx.x % LANES), group(blockIdx.x * (blockDim.x / LANES) + threadIdx.x / LANES),
-          first(group * members), members(members), sets(sets), items(slabs * members) {}
+        : thread(threadIdx.x), threads(blockDim.x), group(blockIdx.x * blockDim.y + threadIdx.y), first(group * members),
+          members(members), sets(sets), items(slabs * members), team(shared_memory(), threadIdx.x, blockDim.x) {}
     DEVICE bool live() const { return first < sets; }
     DEVICE int set(int item) const { return first + item % members; }
     DEVICE long long at(int item) const { return static_cast<long long>(item / members) * sets + set(item); }
@@ -267,13 +269,14 @@ channel_statistics(const float* __restrict__ partial, const float* __restrict__ 
     if (!from.live()) return;
     const long long component = static_cast<long long>(slabs) * sets;
     Moments<1> taken;
-    for (int item = from.lane; item < from.items; item += LANES) {
+#pragma unroll 4
+    for (int item = from.thread; item < from.items; item += from.threads) {
         const long long at = from.at(item);
         merge(taken, {partial[at], {partial[component + at]}, {partial[2 * component + at]}});
     }
-    merge_lanes(taken, LANES);
+    from.team.merged(taken);
     const float center = taken.mean[0], scale = reciprocal_root(taken.m2[0] / taken.count + eps);
-    if (from.lane == 0) {
+    if (from.thread == 0) {
         mean[from.group] = center;
         rstd[from.group] = scale;
         if (running_mean != nullptr) {
@@ -283,7 +286,7 @@ channel_statistics(const float* __restrict__ partial, const float* __restrict__ 
             keeps_var += momentum * (taken.m2[0] / (taken.count - 1.0f) - keeps_var);
         }
     }
-    for (int set = from.first + from.lane; set < from.first + members; set += LANES) {
+    for (int set = from.first + from.thread; set < from.first + members; set += from.threads) {
         const int feature = set / spread % features;
         coefficient(coefficients, 0, sets, set) = center;
         coefficient(coefficients, 1, sets, set) = weight == nullptr ? scale : scale * weight[feature];
@@ -314,21 +317,22 @@ channel_gradients(const float* __restrict__ partial, const float* __restrict__ w
     if (!from.live()) return;
     const long long component = static_cast<long long>(slabs) * sets;
     float plain[2] = {}, sums[2] = {};
-    for (int item = from.lane; item < from.items; item += LANES) {
+#pragma unroll 4
+    for (int item = from.thread; item < from.items; item += from.threads) {
         const long long at = from.at(item);
         const float w = weight == nullptr ? 1.0f : weight[from.set(item) / spread % features];
         const float products = partial[at], gradients = partial[component + at];
         plain[0] += products, plain[1] += gradients;
         sums[0] += w * products, sums[1] += w * gradients;
     }
-    Lanes{LANES}.sum(plain);
-    Lanes{LANES}.sum(sums);
-    if (dweight != nullptr && from.lane == 0) {
+    from.team.sum(plain, 0);
+    from.team.sum(sums, 1);
+    if (dweight != nullptr && from.thread == 0) {
         dweight[from.group] = plain[0];
         dbias[from.group] = plain[1];
     }
     const float scale = rstd[from.group];
-    for (int set = from.first + from.lane; set < from.first + members; set += LANES) {
+    for (int set = from.first + from.thread; set < from.first + members; set += from.threads) {
         coefficient(coefficients, 0, sets, set) = mean[from.group];
         coefficient(coefficients, 1, sets, set) = weight == nullptr ? scale : scale * weight[set / spread % features];
         coefficient(coefficients, 2, sets, set) = scale * (sums[1] / count);

@@ -18,6 +18,7 @@ from ics_bench.kernels.cuda.geometry import (
     Extent,
     Launch,
     Plan,
+    block_chain,
     ceil_div,
     held_vectors,
     log2,
@@ -33,8 +34,11 @@ from ics_bench.kernels.spec import Problem
 THREADS = 256
 """Threads of a block: ``CHANNEL_THREADS`` of the source."""
 
-GATHERING_THREADS = 128
-"""Threads of the blocks between the large kernels, a warp for each mean: ``GATHERING_THREADS`` of the source."""
+GATHERING_THREADS = 256
+"""Threads of a block between the large kernels: ``GATHERING_THREADS`` of the source."""
+
+GATHERED_ITEMS, GATHERING_WARPS = 4, 4
+"""Partial results that a thread gathers, if a block has as many threads; means of a block that has a warp for each."""
 
 BLOCKS = 8
 """Blocks wanted on each multiprocessor."""
@@ -99,11 +103,19 @@ class Sets:
 
     def block_chain(self) -> int:
         """Count the merges within a block."""
-        return 2 * log2(LANES) - 1 if self.layout == "Planes" else log2(self.block[1])
+        return block_chain(self.block[0]) if self.layout == "Planes" else log2(self.block[1])
+
+    def gathering(self) -> Extent:
+        """Threads for each mean, and means of a block."""
+        threads = power_of_two(ceil_div(self.slabs * self.members, GATHERED_ITEMS))
+        if threads <= LANES:
+            return LANES, GATHERING_WARPS, 1
+        return min(threads, GATHERING_THREADS), 1, 1
 
     def gather_chain(self) -> int:
         """Count the merges between blocks."""
-        return ceil_div(self.slabs * self.members, LANES) + log2(LANES)
+        threads = self.gathering()[0]
+        return ceil_div(self.slabs * self.members, threads) + block_chain(threads)
 
 
 def _slabs(device: Device, blocks: int, most: int) -> int:
@@ -197,9 +209,9 @@ def plan_channels(problem: Problem, device: Device, aligned: bool) -> Plan:
 
 
 def _gathering(kernel: str, seen: Sets, arguments: tuple[Argument, ...]) -> Launch:
-    groups = seen.sets // seen.members
-    grid = (ceil_div(groups, GATHERING_THREADS // LANES), 1, 1)
-    return Launch("channel_norm", kernel, grid, (GATHERING_THREADS, 1, 1), arguments)
+    block = seen.gathering()
+    grid = (ceil_div(seen.sets // seen.members, block[1]), 1, 1)
+    return Launch("channel_norm", kernel, grid, block, arguments, TEAM_BYTES)
 
 
 def _sizes(problem: Problem, seen: Sets) -> tuple[np.int32, ...]:

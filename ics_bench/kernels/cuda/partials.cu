@@ -8,9 +8,11 @@ sum_partials(const float* __restrict__ partial, float* __restrict__ first, float
     const int column = blockIdx.x * blockDim.x + threadIdx.x;
     const float* plane = partial + static_cast<long long>(blockIdx.y) * parts * columns;
     float sum[1] = {0.0f};
-    if (column < columns)
+    if (column < columns) {
+#pragma unroll 8
         for (int part = threadIdx.y; part < parts; part += blockDim.y)
             sum[0] += plane[static_cast<long long>(part) * columns + column];
+    }
     fold_rows(shared_memory(), sum, Add());
     if (threadIdx.y == 0 && column < columns) (blockIdx.y == 0 ? first : second)[column] = sum[0];
 }
