@@ -1,8 +1,8 @@
 """Campaigns as a run, for ``ics-bench report``, ``show``, ``compare`` and ``export``.
 
-``python benchmarks/kernel_run.py FILE... --out RUN`` takes what ``kernel_campaign.py --json`` wrote, one file or more of
-one environment; where two have the same problem and provider, the last counts. A kernel that is wrong has its error and
-no times, and one that could not be timed is skipped with its reason.
+``python benchmarks/kernel_run.py FILE... --out RUN`` takes what ``kernel_campaign.py --json`` wrote in one environment.
+Where two files have the same problem and provider, the last counts. A kernel that is wrong has its error and no times,
+and one that could not be timed is skipped with its reason.
 """
 
 from __future__ import annotations
