@@ -1,6 +1,6 @@
 """Registers and spills of every CUDA kernel on every architecture, compiled by NVRTC without a GPU.
 
-``python benchmarks/kernel_resources.py [--json FILE]`` compiles some 400 kernels, prints the largest of each kind, and
+``python benchmarks/kernel_resources.py [--json FILE]`` compiles some 800 kernels, prints the largest of each kind, and
 exits 1 where one spills. The tests compare with what is kept in ``reports/kernels/resources.json``.
 """
 

@@ -16,7 +16,7 @@ import torch
 from ics_bench.kernels.cuda.geometry import Device, Launch, Plan
 from ics_bench.kernels.cuda.operation import Buffers, Engine, prepare
 from ics_bench.kernels.cuda.plan import longest_chains
-from ics_bench.kernels.cuda.source import FAMILIES, FOLDER, HEADER, instantiations
+from ics_bench.kernels.cuda.source import FAMILIES, FOLDER, HEADERS, instantiations
 from ics_bench.kernels.provider import PROMISES, Chains, Kernel, Provider, Tensors
 from ics_bench.kernels.spec import OPTIONS, Problem
 
@@ -136,7 +136,7 @@ class HostGpu(Engine):
         return self._libraries[ctype]
 
     def _build(self, names: list[str]) -> ctypes.CDLL:
-        texts = {HEADER: (FOLDER / HEADER).read_text()}
+        texts = {name: (FOLDER / name).read_text() for name in HEADERS}
         texts |= {f"{family}.cu": (FOLDER / f"{family}.cu").read_text() for family in self.families}
         mutated = {name: self.mutate(text) for name, text in texts.items()}
         includes = "".join(f'#include "{family}.cu"\n' for family in self.families)

@@ -16,7 +16,7 @@ from ics_bench.kernels.cuda.geometry import Device
 from ics_bench.kernels.cuda.operation import bind, prepare
 from ics_bench.kernels.cuda.plan import plan
 from ics_bench.kernels.cuda.source import FAMILIES as ALL_FAMILIES
-from ics_bench.kernels.cuda.source import FOLDER, HEADER
+from ics_bench.kernels.cuda.source import FOLDER, HEADERS
 from ics_bench.kernels.inputs import draw
 from ics_bench.kernels.spec import Problem
 
@@ -38,7 +38,7 @@ def _make_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _plant(old: str, new: str) -> Callable[[str], str]:
     """Change what one of the sources holds."""
-    assert any(old in (FOLDER / name).read_text() for name in (HEADER, *(f"{family}.cu" for family in ALL_FAMILIES)))
+    assert any(old in (FOLDER / name).read_text() for name in (*HEADERS, *(f"{family}.cu" for family in ALL_FAMILIES)))
     return lambda text: text.replace(old, new)
 
 
@@ -57,8 +57,8 @@ LAST_WARP = ("warp < warps; ++warp) sum +=", "warp + 1 < warps; ++warp) sum +=")
 ROW_EPS = ("taken.m2[0] * share + eps", "taken.m2[0] * share")
 CHANNEL_EPS = ("taken.m2[0] / taken.count + eps", "taken.m2[0] / taken.count")
 
-OFFSET = ("offset, w);\n#pragma unroll\n        for (int i = 0; i < V; ++i) {\n            out",
-          "0.0f, w);\n#pragma unroll\n        for (int i = 0; i < V; ++i) {\n            out")  # fmt: skip
+REMOVED = "{}, w);\n#pragma unroll\n        for (int i = 0; i < V; ++i) {{\n            const float removed"
+OFFSET = (REMOVED.format("offset"), REMOVED.format("0.0f"))
 
 STREAM = ("if constexpr (R) out[i] += elsewhere[i];", "")
 SUM = ("sum[i] = a[i] + b[i];", "sum[i] = a[i];")
@@ -94,8 +94,7 @@ def test_a_bug_in_a_variant_exceeds_the_bound(
 
 
 def test_a_stream_that_is_not_written_leaves_poison(libraries: Path) -> None:
-    written = "held[k].store(stretch.own(row_of(stream"
-    gpu = _gpu(libraries, "rms", (f"if (holds(k)) {written}", f"if (false) {written}"))
+    gpu = _gpu(libraries, "rms", ("if constexpr (R) held[k].store(stream + stretch.offset(k));", ""))
     found = run_once(HostKernels(gpu), Problem("rms", "forward", (6, 64), residual=True), "normal", 0, "cpu")
     assert found["s"] == math.inf
     assert found["y"] <= 1.0
@@ -178,6 +177,11 @@ BARRIER = ("if (lane == 0) slots[s * MAX_WARPS + thread / LANES] = values[s];\n 
            "if (lane == 0) slots[s * MAX_WARPS + thread / LANES] = values[s];")  # fmt: skip
 
 
+def test_a_reduction_in_the_place_of_the_one_before_gives_wrong_results(libraries: Path) -> None:
+    gpu = _gpu(libraries, "layer", ("Norm::CENTERED ? 1 : turn", "0"))
+    assert run_once(HostKernels(gpu), Problem("layer", "forward", (4, 1000)), "normal", 0, "cpu")["y"] > 1.0
+
+
 def test_a_missing_barrier_gives_wrong_results_in_one_order_of_threads(libraries: Path) -> None:
     gpu = _gpu(libraries, "layer", BARRIER)
     worst = []
@@ -213,9 +217,20 @@ def test_a_write_beyond_a_buffer_is_an_error(libraries: Path) -> None:
 
 
 FETCH_BUGS = {
-    "not waited for": ("        fetched();\n        given.go_on", "        given.go_on"),
+    "not waited for": ("        fetched<0>();\n        given.go_on", "        given.go_on"),
     "the next row in the place of this one": ("(TWOFOLD ? of * (K * APART) : 0)", "0"),
 }
+
+
+def test_a_stream_that_is_not_waited_for_is_poison(libraries: Path) -> None:
+    gpu = _gpu(
+        libraries, "layer", ("            fetched<LATER>();\n            other.go_on", "            other.go_on")
+    )
+    found = run_once(
+        HostKernels(gpu), Problem("layer", "backward", (50, 64), "bfloat16", residual=True), "normal", 0, "cpu"
+    )
+    assert found["dx"] == math.inf
+    assert found["dweight"] <= 1.0
 
 
 @pytest.mark.parametrize(("old", "new"), FETCH_BUGS.values(), ids=FETCH_BUGS)
@@ -225,7 +240,7 @@ def test_a_row_that_is_read_before_it_came_or_after_it_went_is_poison(libraries:
 
 
 def test_a_thread_that_ends_while_something_is_on_its_way_is_an_error(libraries: Path) -> None:
-    gpu = _gpu(libraries, "layer", ("    fetched();\n    cluster.leave();", "    cluster.leave();"))
+    gpu = _gpu(libraries, "layer", ("    fetched<0>();\n    cluster.leave();", "    cluster.leave();"))
     problem = Problem("layer", "forward", (50, 64), "bfloat16")
     with pytest.raises(RuntimeError, match="ends before all that it has fetched has come"):
         prepare(problem, draw(problem, "normal", 0), gpu)()

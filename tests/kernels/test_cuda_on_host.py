@@ -71,6 +71,40 @@ def test_rows_of_every_length_are_right_by_every_kernel(gpu: HostGpu, narrow: No
     assert wanted <= gpu.launched, wanted - gpu.launched
 
 
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+@pytest.mark.parametrize(
+    ("columns", "most", "cluster"), [(4096, 1024, 1), (4608, 64, 4), (20000, 64, 8), (2041, 1024, 1), (2041, 64, 1)]
+)
+def test_blocks_of_several_warps_go_round(
+    gpu: HostGpu, monkeypatch: pytest.MonkeyPatch, norm: str, direction: str, columns: int, most: int, cluster: int
+) -> None:
+    """One reduction after another, over warps and over blocks, whichever come first."""
+    monkeypatch.setattr(rows, "MOST_THREADS", {"forward": most, "backward": most})
+    monkeypatch.setattr(rows, "LONG_THREADS", most)
+    monkeypatch.setattr(rows, "RESIDENT_THREADS", {"forward": 1, "backward": 1})
+    gpu.device = replace(SMALL_GPU, multiprocessors=4)
+    problem = Problem(norm, direction, (20, columns), "bfloat16", residual=True)
+    (launch, *_) = plan(problem, gpu.device, aligned=True).launches
+    assert launch.block[0] > NARROW
+    assert launch.cluster == cluster
+    assert launch.grid[0] // cluster <= 8
+    for backwards in (False, True):
+        gpu.backwards = backwards
+        assert _worst(gpu, problem) <= 1.0
+
+
+@pytest.mark.parametrize("columns", [64, 1000, 2041, 4096])
+@pytest.mark.parametrize("norm", ["layer", "group"])
+def test_what_is_constant_has_no_deviation(gpu: HostGpu, norm: str, columns: int) -> None:
+    shape = (3, columns) if norm == "layer" else (3, 1, 1, columns)
+    x = torch.full(shape, 1e5)
+    operation = bind(Problem(norm, "forward", shape), {"x": x, "weight": None, "bias": None}, gpu)
+    operation()
+    assert not operation["y"].any()
+    assert operation["mean"].eq(1e5).all()
+
+
 @pytest.mark.parametrize("dtype", CTYPES)
 def test_channels_and_groups_are_right_by_every_kernel(gpu: HostGpu, narrow: None, dtype: str) -> None:
     for shape in MAPS:

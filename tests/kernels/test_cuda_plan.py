@@ -210,6 +210,7 @@ def test_long_rows_are_shared_by_clusters(
         ("forward", "bfloat16", True, H100, 131072),
         ("forward", "float32", False, H100, 131072),
         ("forward", "bfloat16", False, A100, 32768),
+        ("forward", "bfloat16", True, A100, 27648),
         ("backward", "bfloat16", False, H100, 131072),
         ("backward", "bfloat16", True, H100, 131072),
         ("backward", "float32", False, H100, 65536),
@@ -236,6 +237,21 @@ def test_a_gpu_of_little_shared_memory_has_blocks_of_fewer_threads() -> None:
     small = replace(A100, shared_bytes=100 * 1024)
     (launch,) = plan(problem, small, aligned=True).launches
     assert launch.family == "long_rows"
+
+
+@pytest.mark.parametrize(
+    ("direction", "columns", "clusters"), [("forward", 65536, 66), ("forward", 131072, 26), ("backward", 131072, 13)]
+)
+def test_no_more_clusters_are_started_than_are_sure_to_fit(direction: str, columns: int, clusters: int) -> None:
+    (launch, *_) = plan(Problem("layer", direction, (4096, columns), "bfloat16"), H100, aligned=True).launches
+    assert launch.grid[0] == clusters * launch.cluster
+
+
+def test_no_more_blocks_are_started_than_shared_memory_holds() -> None:
+    problem = Problem("layer", "backward", (2**20, 1024), "bfloat16", residual=True)
+    (launch, *_) = plan(problem, A100, aligned=True).launches
+    assert 4 * (launch.shared_bytes + 1024) > 164 * 1024 >= 3 * (launch.shared_bytes + 1024)
+    assert launch.grid[0] == 3 * A100.multiprocessors
 
 
 def test_blocks_go_round_so_that_partial_results_stay_few() -> None:

@@ -56,13 +56,18 @@ DEVICE uint4 load16(const void* from) {
 DEVICE void store16(void* to, uint4 words) { __stcs(static_cast<uint4*>(to), words); }
 
 // 16 bytes into shared memory, past the level-1 cache, while the thread goes on; zeros if nothing is `there`, and then
-// `from` may point anywhere. The thread alone may read them, after `fetched`.
+// `from` may point anywhere. `end_of_fetch` ends what is waited for together. The thread alone may read it, after
+// `fetched`, which waits for all but the last LATER of these.
 DEVICE void fetch16(void* to, const void* from, bool there) {
     const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "r"(there ? 16 : 0)
                  : "memory");
 }
-DEVICE void fetched() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+DEVICE void end_of_fetch() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int LATER>
+DEVICE void fetched() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(LATER) : "memory");
+}
 DEVICE float4 load_four(const float* from) { return *reinterpret_cast<const float4*>(from); }
 
 DEVICE float exchange(float value, int offset) { return __shfl_xor_sync(0xffffffffu, value, offset); }
@@ -99,8 +104,8 @@ DEVICE float cluster_read(const float* own, int) { return *own; }
 constexpr int LANES = 32;
 constexpr int MAX_WARPS = 32;
 
-// Vectors that a thread holds in registers at a time, of each tensor that it reads: 16 elements, and 8 where they must
-// be read one by one. Of a row, 64 bytes.
+// Vectors that a thread holds at a time, of each tensor that it reads: 16 elements, and 8 where they must be read one by
+// one. Of a row, 64 bytes where they need not.
 DEVICE constexpr int held_vectors(int V) { return V == 1 ? 8 : 16 / V; }
 DEVICE constexpr int row_vectors(int V) { return V == 1 ? 8 : 4; }
 
@@ -202,7 +207,8 @@ DEVICE void load_parameters(const float* from, float otherwise, float (&to)[V]) 
     }
 }
 
-// V weights plus `offset`, or 1 where there are none. If PLAIN, there are, and the offset is 0.
+// A row's scale: V weights plus `offset`, which is 0, or 1 for zero-centred weights; 1 where there are none. If PLAIN,
+// there are, and the offset is 0.
 template <int V, bool PLAIN = false>
 DEVICE void load_scale(const float* weight, float offset, float (&to)[V]) {
     load_parameters<V, PLAIN>(weight, 1.0f - offset, to);
@@ -298,7 +304,7 @@ struct Lanes {
     int width;
 
     template <int S>
-    DEVICE void sum(float (&values)[S], unsigned = 0) const {
+    DEVICE void sum(float (&values)[S]) const {
         for (int offset = width / 2; offset > 0; offset /= 2) add_exchanged(values, offset);
     }
 };
@@ -306,8 +312,8 @@ struct Lanes {
 // Room that `Team` needs in shared memory: two turns, so that one barrier a reduction suffices.
 constexpr int TEAM_FLOATS = 2 * 3 * MAX_WARPS;
 
-// A whole block, or one warp of it, which needs no room: `warps` is 1 then. One reduction after another takes `turn` 0
-// and 1.
+// A whole block, or one warp of it, which needs no room: `warps` is 1 then. Of two reductions one after another, one takes
+// `turn` 0 and the other 1.
 struct Team {
     float* room;
     int thread, warps;
@@ -333,10 +339,10 @@ struct Team {
         for (int s = 0; s < S; ++s) values[s] = from_lane(values[s], 0);
     }
 
-    DEVICE void merged(Moments<1>& own) const {
+    DEVICE void merged(Moments<1>& own, unsigned turn = 0) const {
         merge_lanes(own, LANES);
         if (warps == 1) return;
-        float* slots = room;
+        float* slots = room + turn * 3 * MAX_WARPS;
         const int lane = lane_of(thread);
         if (lane == 0) {
             slots[thread / LANES] = own.count;
@@ -425,60 +431,3 @@ struct Add {
         for (int n = 0; n < N; ++n) own[n] += other[n];
     }
 };
-
-// ---- Rows.
-
-// Norms of rows: RMS norm is the one without a mean, which is then taken to be zero.
-struct Layer { static constexpr bool CENTERED = true; };
-struct Rms { static constexpr bool CENTERED = false; };
-
-template <typename P>
-DEVICE P* row_of(P* tensor, unsigned row, int columns) {
-    return tensor + static_cast<unsigned long long>(row) * static_cast<unsigned>(columns);
-}
-
-// A row's scale is `weight + offset`, or 1 where there is no weight; `offset` is 0, or 1 for zero-centred weights.
-
-// One thread's share of the sum of squared deviations. What lies beyond a row is zero, and would count.
-template <typename T, int V, int K, typename Holds>
-DEVICE float squares_of(const Vector<T, V> (&held)[K], float mean, Holds holds) {
-    float squares = 0.0f;
-#pragma unroll
-    for (int k = 0; k < K; ++k) {
-        float vector = 0.0f;
-#pragma unroll
-        for (int i = 0; i < V; ++i) vector += (held[k][i] - mean) * (held[k][i] - mean);
-        squares += holds(k) ? vector : 0.0f;
-    }
-    return squares;
-}
-
-// Statistics of 1 / `share` elements that some threads hold, in two passes over registers. `turn` is 0 and 1 by turns.
-template <typename Norm, typename T, int V, int K, typename Holds, typename Threads>
-DEVICE Moments<1> moments_of(const Vector<T, V> (&held)[K], float count, float share, Holds holds, const Threads& threads,
-                               unsigned turn) {
-    float mean[1] = {0.0f};
-    if constexpr (Norm::CENTERED) {
-#pragma unroll
-        for (int k = 0; k < K; ++k) {
-            float vector = held[k][0];
-#pragma unroll
-            for (int i = 1; i < V; ++i) vector += held[k][i];
-            mean[0] += vector;
-        }
-        threads.sum(mean, 0);
-        mean[0] *= share;
-    }
-    float squares[1] = {squares_of(held, mean[0], holds)};
-    threads.sum(squares, Norm::CENTERED ? 1 : turn);
-    return {count, {mean[0]}, {squares[0]}};
-}
-
-// The sum, rounded as it would be stored.
-template <typename T, int V>
-DEVICE Vector<T, V> sum_of(const Vector<T, V>& a, const Vector<T, V>& b) {
-    float sum[V];
-#pragma unroll
-    for (int i = 0; i < V; ++i) sum[i] = a[i] + b[i];
-    return Vector<T, V>::of(sum);
-}

@@ -36,7 +36,8 @@ Guide, mathematical functions), 4 roundings at worst, where a root and a quotien
 
 MOST_ELEMENTS = 2**31 - 2**16
 """What the kernels can count in 32 bits. They add before they compare: at most 65534 where a count is divided among
-as many slabs as a grid has, and 4096 where a block of threads goes on to its next stretch."""
+as many slabs as a grid has, and 4096 where a block of threads goes on to its next stretch. Rows, which all blocks
+together go on by up to some 300,000 of, are counted without a sign."""
 
 MOST_BLOCKS = 2**31 - 1
 """Blocks along x."""

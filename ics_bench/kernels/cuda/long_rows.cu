@@ -1,6 +1,6 @@
 // LayerNorm and RMSNorm of rows (M, N) that no cluster can hold: a block, or each of the C blocks of a cluster, reads its
 // stretch of a row in chunks, once for the statistics and once more for the result.
-#include "common.cuh"
+#include "rows.cuh"
 
 constexpr int LONG_THREADS = 512;
 
@@ -117,7 +117,7 @@ long_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* __
         const float center = Norm::CENTERED ? mean[row] : 0.0f, scale = rstd[row];
         const bool first = row == number_of_cluster;
         Vector<T, V> held_x[K], held_dy[K];
-        float means[2] = {0.0f, 0.0f};
+        float means[SUMS<Norm>] = {};
         for (int number = 0; number < chunks.count; ++number) {
             chunks.read(from_x, number, held_x);
             chunks.read(from_dy, number, held_dy);
@@ -134,17 +134,17 @@ long_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* __
                     own_weight[column + i] = first ? product : own_weight[column + i] + product;
                     if constexpr (Norm::CENTERED) {
                         own_bias[column + i] = first ? gradient : own_bias[column + i] + gradient;
-                        means[0] += gradient * w[i];
+                        means[1] += gradient * w[i];
                     }
-                    means[1] += gradient * w[i] * normalized;
+                    means[0] += gradient * w[i] * normalized;
                 }
             }
         }
         turn ^= 1;
         team.sum(means, turn);
         cluster.sum(means, threadIdx.x, turn);
-        means[0] *= share;
-        means[1] *= share;
+#pragma unroll
+        for (int s = 0; s < SUMS<Norm>; ++s) means[s] *= share;
         for (int number = 0; number < chunks.count; ++number) {
             chunks.read(from_x, number, held_x);
             chunks.read(from_dy, number, held_dy);
@@ -159,7 +159,9 @@ long_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* __
 #pragma unroll
                 for (int i = 0; i < V; ++i) {
                     const float normalized = (held_x[k][i] - center) * scale;
-                    out[i] = scale * (held_dy[k][i] * w[i] - means[0] - normalized * means[1]);
+                    out[i] = held_dy[k][i] * w[i] - normalized * means[0];
+                    if constexpr (Norm::CENTERED) out[i] -= means[1];
+                    out[i] *= scale;
                     if constexpr (R) out[i] += elsewhere[i];
                 }
                 Vector<T, V>::of(out).store(row_of(dx, row, columns) + column);

@@ -1,130 +1,34 @@
 // LayerNorm and RMSNorm of rows (M, N) that blocks can hold; longer ones are in long_rows.cu.
 //
 // A row stays in shared memory from its statistics to its result, while the next one is on its way there. A thread reads
-// what it has fetched itself and nothing else, so no barrier is needed for that. Single elements stay in registers.
-#include "common.cuh"
-
-constexpr int FORWARD_THREADS = 1024;
-constexpr int SUM_THREADS = 512;
-constexpr int BACKWARD_THREADS = 512;
-constexpr int SMALL_BLOCK = 128;
+// what it has fetched itself and nothing else, so no barrier is needed for that. Where one element is a load, a row stays
+// in registers, and none comes ahead.
+#include "rows.cuh"
 
 // Whether every instruction counts: float32 takes memory twice as long for as many.
 template <typename T>
 constexpr bool HURRIES = sizeof(T) < sizeof(float);
 
-// Who shares a row: `blockDim.x` lanes of a warp, less than all and a power of two...
-struct PartOfWarp {
-    static constexpr int C = 1, THREADS = SMALL_BLOCK, RESIDENT = 6;
-    const Lanes lanes;
-
-    DEVICE explicit PartOfWarp(float*) : lanes{static_cast<int>(blockDim.x)} {}
-    DEVICE static unsigned apart() { return blockDim.x; }
-    DEVICE static unsigned place(int) { return threadIdx.x; }
-    template <int S>
-    DEVICE void sum(float (&values)[S], unsigned) const { lanes.sum(values); }
-};
-
-// ... or whole warps, of each of the blocks of a cluster. A warp has its vectors in one piece.
-template <int BLOCKS>
-struct Blocks : Team {
-    static constexpr int C = BLOCKS, THREADS = FORWARD_THREADS, RESIDENT = 1;
-
-    DEVICE explicit Blocks(float* room) : Team(room, threadIdx.x, blockDim.x) {}
-    DEVICE static constexpr unsigned apart() { return LANES; }
-    DEVICE static unsigned place(int K) { return threadIdx.x / LANES * (K * LANES) + threadIdx.x % LANES; }
-};
-
-// What one thread has of each row: K vectors, of the stretch of it that its block has.
-template <int V, typename Owner>
-struct Stretch {
-    static constexpr int K = row_vectors(V);
-    unsigned first, end;
-    float count;
-
-    DEVICE explicit Stretch(int columns) {
-        const int vectors = columns / V, each = ceil_div(vectors, Owner::C);
-        const int begin = smaller(cluster_rank() % Owner::C * each, vectors);
-        end = smaller(begin + each, vectors);
-        first = begin + Owner::place(K);
-        count = (end - begin) * V;
-    }
-    DEVICE bool holds(int k) const { return first + k * Owner::apart() < end; }
-
-    // Of whatever has a row's columns, where this thread's begin, and how far further on its vector k is.
-    template <typename P>
-    DEVICE P* own(P* row) const { return row + first * V; }
-    DEVICE static unsigned offset(int k) { return k * Owner::apart() * V; }
-};
-
-// The rows of one tensor: a thread's vectors of the row that it works on, and those of the next that it has asked for.
-template <typename T, int V, typename Owner, bool TWOFOLD>
-struct Rows {
-    static constexpr int K = Stretch<V, Owner>::K, APART = V * LANES;
-    const Stretch<V, Owner> stretch;
-    T* slots;
-    unsigned turn = 0;
-    const T* row = nullptr;
-    bool live = false;
-
-    // In the room of a block behind `before` rows. If it is not TWOFOLD, a row must be read before the next is asked
-    // for. Slots of a warp are in one piece.
-    DEVICE Rows(const Stretch<V, Owner>& stretch, float* room, int before) : stretch(stretch) {
-        const unsigned threads = blockDim.x * blockDim.y, thread = threadIdx.y * blockDim.x + threadIdx.x;
-        constexpr int EACH = (TWOFOLD ? 2 : 1) * K * V;
-        slots = reinterpret_cast<T*>(room) + before * threads * K * V + thread / LANES * LANES * EACH + thread % LANES * V;
-    }
-
-    // Asks for the next row; for zeros where it is not `there`.
-    DEVICE void fetch(const T* next, bool there) const {
-        if constexpr (V > 1) {
-#pragma unroll
-            for (int k = 0; k < K; ++k)
-                fetch16(slot(turn ^ 1, k), stretch.own(next) + stretch.offset(k), there && stretch.holds(k));
-        }
-    }
-
-    // Turns to the row that was asked for.
-    DEVICE void go_on(const T* to, bool there) {
-        turn ^= 1;
-        row = stretch.own(to);
-        live = there;
-    }
-
-    DEVICE Vector<T, V> operator[](int k) const {
-        if constexpr (V > 1)
-            return Vector<T, V>::kept(slot(turn, k));
-        else
-            return live && stretch.holds(k) ? Vector<T, V>::load(row + stretch.offset(k)) : Vector<T, V>::zero();
-    }
-
-    // Puts something in the place of what was fetched.
-    DEVICE Vector<T, V> put(int k, const Vector<T, V>& instead) const {
-        if constexpr (V > 1) instead.keep(slot(turn, k));
-        return instead;
-    }
-
-  private:
-    DEVICE T* slot(unsigned of, int k) const { return slots + (TWOFOLD ? of * (K * APART) : 0) + k * APART; }
-};
-
-// (x * scale + shift) * w + b; for what is PLAIN see `load_scale`, which goes for the bias, too.
-template <typename Norm, bool PLAIN, typename T, int V, typename Owner, int K>
-DEVICE void write_normalized(T* row, const Stretch<V, Owner>& stretch, const Vector<T, V> (&held)[K], float scale,
-                             float shift, const float* weight, const float* bias, float offset) {
+// (x - center) * scale * w + b to `row` and, if R, x to `stream`. For what is PLAIN see `load_scale`; it goes for the bias,
+// too.
+template <typename Norm, bool PLAIN, bool R, typename T, int V, typename Owner, int K>
+DEVICE void write_normalized(T* row, T* stream, const Stretch<V, Owner>& stretch, const Vector<T, V> (&held)[K],
+                             float center, float scale, const float* weight, const float* bias, float offset) {
     const bool weighted = PLAIN || weight != nullptr, biased = Norm::CENTERED && (PLAIN || bias != nullptr);
     if (weighted) weight = stretch.own(weight);
     if (biased) bias = stretch.own(bias);
     row = stretch.own(row);
+    if constexpr (R) stream = stretch.own(stream);
 #pragma unroll
     for (int k = 0; k < K; ++k) {
         if (!stretch.holds(k)) continue;
+        if constexpr (R) held[k].store(stream + stretch.offset(k));
         float w[V], b[V] = {}, out[V];
         load_scale<V, PLAIN>(weighted ? weight + stretch.offset(k) : nullptr, offset, w);
         if constexpr (Norm::CENTERED) load_parameters<V, PLAIN>(biased ? bias + stretch.offset(k) : nullptr, 0.0f, b);
 #pragma unroll
         for (int i = 0; i < V; ++i)
-            out[i] = Norm::CENTERED ? (held[k][i] * scale + shift) * w[i] + b[i] : held[k][i] * scale * w[i];
+            out[i] = Norm::CENTERED ? (held[k][i] - center) * scale * w[i] + b[i] : held[k][i] * scale * w[i];
         Vector<T, V>::of(out).store(row + stretch.offset(k));
     }
 }
@@ -151,12 +55,13 @@ row_forward(const T* __restrict__ x, const float* __restrict__ weight, const flo
     const auto fetch = [&](unsigned row) {
         given.fetch(row_of(x, row, columns), row < rows);
         if constexpr (R) other.fetch(row_of(residual, row, columns), row < rows);
+        end_of_fetch();
     };
     unsigned row = blockIdx.x / C * blockDim.y + threadIdx.y;
     fetch(row);
     for (; row - threadIdx.y < rows; row += step) {
         const bool live = row < rows;
-        fetched();
+        fetched<0>();
         given.go_on(row_of(x, row, columns), live);
         Vector<T, V> held[K];
 #pragma unroll
@@ -169,26 +74,21 @@ row_forward(const T* __restrict__ x, const float* __restrict__ weight, const flo
         fetch(row + step);
         Moments<1> taken = moments_of<Norm>(held, stretch.count, own_share, holds, owner, given.turn);
         cluster.merged(taken, threadIdx.x, given.turn);
-        const float scale = reciprocal_root(taken.m2[0] * share + eps), shift = -taken.mean[0] * scale;
+        const float center = taken.mean[0], scale = reciprocal_root(taken.m2[0] * share + eps);
         if (!live) continue;
         if (threadIdx.x == 0 && cluster_rank() % C == 0) {
-            if constexpr (Norm::CENTERED) mean[row] = taken.mean[0];
+            if constexpr (Norm::CENTERED) mean[row] = center;
             rstd[row] = scale;
         }
 #pragma unroll
         for (int k = 0; V > 1 && k < K; ++k) held[k] = given[k];
-        if constexpr (R) {
-#pragma unroll
-            for (int k = 0; k < K; ++k)
-                if (holds(k)) held[k].store(stretch.own(row_of(stream, row, columns)) + stretch.offset(k));
-        }
-        T* to = row_of(y, row, columns);
+        T *to = row_of(y, row, columns), *to_stream = row_of(stream, row, columns);
         if (plain)
-            write_normalized<Norm, true>(to, stretch, held, scale, shift, weight, bias, offset);
+            write_normalized<Norm, true, R>(to, to_stream, stretch, held, center, scale, weight, bias, offset);
         else
-            write_normalized<Norm, false>(to, stretch, held, scale, shift, weight, bias, offset);
+            write_normalized<Norm, false, R>(to, to_stream, stretch, held, center, scale, weight, bias, offset);
     }
-    fetched();
+    fetched<0>();
     cluster.leave();
 }
 
@@ -234,10 +134,11 @@ struct Pair {
     }
 };
 
-// Adds a row's terms to the parameters' sums, and to those of g and of g * xhat, where xhat = x * scale + shift.
+// Adds a row's terms to the parameters' sums, and to those of g * xhat and g, where xhat = (x - center) * scale.
 template <typename Norm, bool PLAIN, typename T, int V, typename Owner, int K>
-DEVICE void add_products(Pair<T, V, Owner>& given, const Stretch<V, Owner>& stretch, float scale, float shift,
-                         const float* weight, float offset, ParameterSums<Norm, V, K>& sums, float (&means)[2]) {
+DEVICE void add_products(Pair<T, V, Owner>& given, const Stretch<V, Owner>& stretch, float center, float scale,
+                         const float* weight, float offset, ParameterSums<Norm, V, K>& sums,
+                         float (&means)[SUMS<Norm>]) {
     const bool weighted = PLAIN || weight != nullptr;
     if (weighted) weight = stretch.own(weight);
 #pragma unroll
@@ -245,32 +146,32 @@ DEVICE void add_products(Pair<T, V, Owner>& given, const Stretch<V, Owner>& stre
         if (!stretch.holds(k)) continue;
         Vector<T, V> x, dy;
         given.once(k, x, dy);
-        float w[V], vector[2] = {};
+        float w[V], vector[SUMS<Norm>] = {};
         load_scale<V, PLAIN>(weighted ? weight + stretch.offset(k) : nullptr, offset, w);
 #pragma unroll
         for (int i = 0; i < V; ++i) {
-            const float normalized = Norm::CENTERED ? x[i] * scale + shift : x[i] * scale;
+            const float normalized = Norm::CENTERED ? (x[i] - center) * scale : x[i] * scale;
             const float gradient = dy[i], g = gradient * w[i];
             sums.weight[k][i] += gradient * normalized;
-            vector[1] += g * normalized;
+            vector[0] += g * normalized;
             if constexpr (Norm::CENTERED) {
                 sums.bias[k][i] += gradient;
-                vector[0] += g;
+                vector[1] += g;
             }
         }
-        means[0] += vector[0], means[1] += vector[1];
+        Add()(means, vector);
     }
 }
 
-// scale * (g - means[0] - xhat * means[1]), plus what reaches the row from elsewhere.
+// scale * (g - mean(g) - xhat * mean(g * xhat)), plus what reaches the row from elsewhere.
 template <typename Norm, bool PLAIN, bool R, typename T, int V, typename Owner>
 DEVICE void write_gradient(T* row, const Pair<T, V, Owner>& given, const Rows<T, V, Owner, false>& stream,
-                           const Stretch<V, Owner>& stretch, float scale, float shift, const float* weight,
-                           float offset, const float (&means)[2]) {
+                           const Stretch<V, Owner>& stretch, float center, float scale, const float* weight,
+                           float offset, const float (&means)[SUMS<Norm>]) {
     const bool weighted = PLAIN || weight != nullptr;
     if (weighted) weight = stretch.own(weight);
     row = stretch.own(row);
-    const float slope = -scale * means[1], of_x = scale * slope, constant = shift * slope - scale * means[0];
+    const float slope = scale * scale * means[0], constant = Norm::CENTERED ? scale * means[SUMS<Norm> - 1] : 0.0f;
 #pragma unroll
     for (int k = 0; k < row_vectors(V); ++k) {
         if (!stretch.holds(k)) continue;
@@ -281,7 +182,8 @@ DEVICE void write_gradient(T* row, const Pair<T, V, Owner>& given, const Rows<T,
         load_scale<V, PLAIN>(weighted ? weight + stretch.offset(k) : nullptr, offset, w);
 #pragma unroll
         for (int i = 0; i < V; ++i) {
-            out[i] = dy[i] * w[i] * scale + (Norm::CENTERED ? x[i] * of_x + constant : x[i] * of_x);
+            const float removed = Norm::CENTERED ? (x[i] - center) * slope + constant : x[i] * slope;
+            out[i] = dy[i] * w[i] * scale - removed;
             if constexpr (R) out[i] += elsewhere[i];
         }
         Vector<T, V>::of(out).store(row + stretch.offset(k));
@@ -313,37 +215,48 @@ row_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* __r
         given.dy.fetch(row_of(dy, row, columns), row < rows);
         next_scale = row < rows ? rstd[row] : 0.0f;
         if constexpr (Norm::CENTERED) next_center = row < rows ? mean[row] : 0.0f;
+        end_of_fetch();
     };
+    const auto fetch_stream = [&](unsigned row) {
+        if constexpr (R) {
+            other.fetch(row_of(dstream, row, columns), row < rows);
+            end_of_fetch();
+        }
+    };
+    constexpr int LATER = R ? 1 : 0;  // when x and dy are wanted, ds may still be on its way; then x and dy of the next
     unsigned row = number_of_cluster * blockDim.y + threadIdx.y;
     fetch(row);
-    if constexpr (R) other.fetch(row_of(dstream, row, columns), row < rows);
+    fetch_stream(row);
     for (; row - threadIdx.y < rows; row += step) {
         const bool live = row < rows;
-        const float scale = next_scale, shift = -next_center * scale;
-        fetched();
+        const float center = next_center, scale = next_scale;
+        fetched<LATER>();
         given.x.go_on(row_of(x, row, columns), live);
         given.dy.go_on(row_of(dy, row, columns), live);
         fetch(row + step);
-        float means[2] = {0.0f, 0.0f};
+        float means[SUMS<Norm>] = {};
         if (plain)
-            add_products<Norm, true>(given, stretch, scale, shift, weight, offset, sums, means);
+            add_products<Norm, true>(given, stretch, center, scale, weight, offset, sums, means);
         else
-            add_products<Norm, false>(given, stretch, scale, shift, weight, offset, sums, means);
+            add_products<Norm, false>(given, stretch, center, scale, weight, offset, sums, means);
         owner.sum(means, given.x.turn);
         cluster.sum(means, threadIdx.x, given.x.turn);
-        means[0] *= share;
-        means[1] *= share;
-        if constexpr (R) other.go_on(row_of(dstream, row, columns), live);
+#pragma unroll
+        for (int s = 0; s < SUMS<Norm>; ++s) means[s] *= share;
+        if constexpr (R) {
+            fetched<LATER>();
+            other.go_on(row_of(dstream, row, columns), live);
+        }
         if (live) {
             T* to = row_of(dx, row, columns);
             if (plain)
-                write_gradient<Norm, true, R>(to, given, other, stretch, scale, shift, weight, offset, means);
+                write_gradient<Norm, true, R>(to, given, other, stretch, center, scale, weight, offset, means);
             else
-                write_gradient<Norm, false, R>(to, given, other, stretch, scale, shift, weight, offset, means);
+                write_gradient<Norm, false, R>(to, given, other, stretch, center, scale, weight, offset, means);
         }
-        if constexpr (R) other.fetch(row_of(dstream, row + step, columns), row + step < rows);
+        fetch_stream(row + step);
     }
-    fetched();
+    fetched<0>();
     cluster.leave();
     float* own_weight = row_of(partial, number_of_cluster, columns);
     float* own_bias = row_of(partial, clusters + number_of_cluster, columns);

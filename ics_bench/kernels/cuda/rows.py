@@ -44,9 +44,21 @@ LONG_THREADS = 512
 SMALL_BLOCK = 128
 """Threads of a block that keeps several short rows at a time: ``SMALL_BLOCK`` of the source."""
 
-STARTED: Mapping[Direction, int] = {"forward": 2048, "backward": 512}
-"""Threads started for each multiprocessor: twice what fits forward, for an even end; backward what fits 128 registers a
-thread, so that each block goes on for as long as it can and leaves few partial results."""
+RESIDENT_THREADS: Mapping[Direction, int] = {"forward": 1024, "backward": 512}
+"""Threads that a multiprocessor holds, of kernels that take 64 registers a thread and 128."""
+
+WAVES: Mapping[Direction, int] = {"forward": 2, "backward": 1}
+"""Times as many blocks as fit: forward for an even end; backward none is started anew, so that few partial results are
+left."""
+
+RESERVED_BYTES = 1024
+"""Shared memory of a multiprocessor that each block takes besides its own (CUDA C++ Programming Guide, compute
+capability 8 and 9)."""
+
+CLUSTERED = 0.8
+"""Share of the multiprocessors that clusters of 4 or 8 are sure to find, as each lies in one GPC and these differ. An
+H200 of 132 holds 13 to 15 clusters of 8: times of 16, 32 and 64 are 1 : 0.76 : 0.67 (reports/h200/grid_sweep.txt). One
+too many would double the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +89,28 @@ class Geometry:
     long: bool
 
     def clusters(self, problem: Problem, device: Device) -> int:
-        """Count the clusters to start: no more than there are rows for."""
-        block = self.threads * self.rows
-        most = max(1, device.multiprocessors * max(1, STARTED[problem.direction] // block) // self.cluster)
+        """Count the clusters to start: what fits, and no more than there are rows for."""
+        if self.cluster == 1:
+            most = self._blocks(problem, device)
+        else:
+            share = CLUSTERED if self.cluster > 2 else 1.0  # multiprocessors come in pairs
+            most = max(1, int(share * device.multiprocessors) // self.cluster)
         return min(ceil_div(problem.shape[0], self.rows), most)
+
+    def _blocks(self, problem: Problem, device: Device) -> int:
+        room = RESERVED_BYTES + self.shared_bytes(problem)
+        resident = min(
+            RESIDENT_THREADS[problem.direction] // (self.threads * self.rows),
+            (device.shared_bytes + RESERVED_BYTES) // room,
+        )
+        return device.multiprocessors * max(1, resident) * WAVES[problem.direction]
+
+    def shared_bytes(self, problem: Problem) -> int:
+        """Count the shared memory of a block."""
+        slots = 0 if self.long else self.threads * self.rows * thread_bytes(problem, self.width)
+        if problem.direction == "backward" and self.rows > 1:
+            slots = max(slots, 4 * 2 * problem.num_features)  # where a block's rows add up their parameters' gradients
+        return TEAM_BYTES + CLUSTER_BYTES + slots
 
     def owner(self) -> str:
         """Name what a row belongs to as the source does."""
@@ -164,16 +194,13 @@ def _launch(problem: Problem, chosen: Geometry, count: int, arguments: tuple[Arg
     family, stem = ("long_rows", "long") if chosen.long else ("row_norm", "row")
     norm, residual = ("Layer" if problem.norm == "layer" else "Rms"), ", true" if problem.residual else ""
     kernel = f"{stem}_{problem.direction}<{CTYPES[problem.dtype]}, {chosen.width}, {chosen.owner()}, {norm}{residual}>"
-    shared = 0 if chosen.long else chosen.threads * chosen.rows * thread_bytes(problem, chosen.width)
-    if problem.direction == "backward" and chosen.rows > 1:
-        shared = max(shared, 4 * 2 * problem.num_features)  # where a block's rows add up their parameters' gradients
     return Launch(
         family,
         kernel,
         (count * chosen.cluster, 1, 1),
         (chosen.threads, chosen.rows, 1),
         arguments,
-        TEAM_BYTES + CLUSTER_BYTES + shared,
+        chosen.shared_bytes(problem),
         chosen.cluster,
     )
 

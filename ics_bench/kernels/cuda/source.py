@@ -10,7 +10,8 @@ from ics_bench.kernels.cuda.geometry import CLUSTERS, CTYPES, VECTOR_BYTES
 from ics_bench.kernels.spec import DTYPE_BYTES
 
 FOLDER = Path(__file__).parent
-HEADER = "common.cuh"
+HEADERS = ("rows.cuh", "common.cuh")
+"""What sources include, each before what it includes itself."""
 
 FAMILIES = ("row_norm", "long_rows", "channel_norm", "group_norm", "partials", "copy")
 """Source files, without their suffix."""
@@ -24,12 +25,13 @@ CUPY_OPTIONS = ("-ftz=true",)
 @cache
 def source(family: str) -> str:
     """One translation unit without includes: CuPy keys its cache of compiled kernels by this text alone."""
-    include = f'#include "{HEADER}"'
     text = (FOLDER / f"{family}.cu").read_text(encoding="utf-8")
-    if text.count(include) != 1:
-        raise ValueError(f"{family}.cu must have {include} once")
-    header = (FOLDER / HEADER).read_text(encoding="utf-8").replace("#pragma once\n", "")
-    return text.replace(include, header)
+    for name in HEADERS:
+        header = (FOLDER / name).read_text(encoding="utf-8").replace("#pragma once\n", "")
+        text = text.replace(f'#include "{name}"', header)
+    if "#include" in text:
+        raise ValueError(f"{family}.cu and what it includes may include {', '.join(HEADERS)}, each once")
+    return text
 
 
 def digest() -> str:

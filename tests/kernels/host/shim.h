@@ -69,7 +69,7 @@ struct Fibre {
     Barrier* waits_for;
     unsigned seen;
     int turn;
-    std::vector<Fetch> fetching;
+    std::vector<std::vector<Fetch>> fetching;  // what is waited for together; the last is not ended yet
 };
 
 struct Machine {
@@ -112,7 +112,9 @@ inline void run_fibre() {
     for (;;) {
         machine.kernel(machine.arguments);
         current->done = true;
-        if (!current->fetching.empty()) machine.error = "a thread ends before all that it has fetched has come";
+        for (const auto& group : current->fetching)
+            if (!group.empty()) machine.error = "a thread ends before all that it has fetched has come";
+        current->fetching.clear();
         leave(current->block->barrier);
         Barrier& warp = current->block->warps[current->number / LANES_PER_WARP];
         if (warp.arrived > 0) machine.error = "a thread ends while others of its warp exchange values";
@@ -148,15 +150,19 @@ inline bool sweep(int first, int count, bool backwards, int& left) {
     return moved;
 }
 
-// The blocks at hand in turn, over and over, until all are done. Each goes on as far as it can without the others, so
-// that one may end while another has yet to read its shared memory.
+// The warps of the blocks at hand in turn, over and over, until all are done. Each goes on as far as it can without the
+// others, so that one may write what another has yet to read, and a block end before another has read its memory.
 inline void run_cluster(bool backwards) {
     const int blocks = static_cast<int>(machine.cluster.size()), threads = static_cast<int>(machine.count) / blocks;
+    const int warps = (threads + LANES_PER_WARP - 1) / LANES_PER_WARP;
     int left = static_cast<int>(machine.count);
     while (left > 0) {
         bool moved = false;
-        for (int b = 0; b < blocks; ++b)
-            while (sweep((backwards ? blocks - 1 - b : b) * threads, threads, backwards, left)) moved = true;
+        for (int n = 0; n < blocks * warps; ++n) {
+            const int warp = backwards ? blocks * warps - 1 - n : n, first = warp % warps * LANES_PER_WARP;
+            const int lanes = threads - first < LANES_PER_WARP ? threads - first : LANES_PER_WARP;
+            while (sweep(warp / warps * threads + first, lanes, backwards, left)) moved = true;
+        }
         if (machine.error != nullptr) return;
         if (!moved) {
             machine.error = "threads wait for others that never come";
@@ -308,16 +314,22 @@ inline void fetch16(void* to, const void* from, bool there) {
     if (reinterpret_cast<uintptr_t>(to) % 16 != 0 || (there && reinterpret_cast<uintptr_t>(from) % 16 != 0))
         host::machine.error = "a 16-byte fetch is not aligned";
     memset(to, host::POISON, 16);
-    host::current->fetching.push_back({to, there ? from : nullptr});
+    if (host::current->fetching.empty()) host::current->fetching.emplace_back();
+    host::current->fetching.back().push_back({to, there ? from : nullptr});
 }
-inline void fetched() {
-    for (const host::Fetch& one : host::current->fetching) {
-        if (one.from == nullptr)
-            memset(one.to, 0, 16);
-        else
-            memcpy(one.to, one.from, 16);
+inline void end_of_fetch() { host::current->fetching.emplace_back(); }
+template <int LATER>
+void fetched() {
+    auto& groups = host::current->fetching;
+    while (groups.size() > 1 + LATER) {
+        for (const host::Fetch& one : groups.front()) {
+            if (one.from == nullptr)
+                memset(one.to, 0, 16);
+            else
+                memcpy(one.to, one.from, 16);
+        }
+        groups.erase(groups.begin());
     }
-    host::current->fetching.clear();
 }
 
 // ---- Number types, rounded to nearest, ties to even, in integer arithmetic.
