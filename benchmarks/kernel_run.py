@@ -1,14 +1,15 @@
-"""Campaigns as a run, for ``ics-bench report``, ``show``, ``compare`` and ``export``.
+"""Campaigns as a run, for ``ics-bench report``, ``show`` and ``export``.
 
 ``python benchmarks/kernel_run.py FILE... --out RUN`` takes what ``kernel_campaign.py --json`` wrote in one environment.
 Where two files have the same problem and provider, the last counts. A kernel that is wrong has its error and no times,
-and one that could not be timed is skipped with its reason.
+one that could not be timed has its error and a warning that says why, and who declines a problem is skipped.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ STATE = {
     "gpu_power": "power_watts",
     "gpu_temperature": "temperature_celsius",
 }
+ALIKE = {"device": None, "seed": None, "threads": None, "on_chip_bytes": None, "adversarial": "all"}
+"""What campaigns must have in common, with what older files mean that do not say it."""
+
 SCORED = (
     "time", "time_low", "time_high", "bandwidth", "working_set", "copy_bandwidth", "copy_share", "bus_share",
     "roof_share", "vendor_share",
@@ -84,6 +88,9 @@ def records_of(campaign: dict[str, Any]) -> Iterator[CaseRecord]:
     for row in map(Row.from_json, campaign["table"]):
         for score in row.scores:
             case = case_of(row.problem, score.provider, campaign["memory_bytes"])
+            if score.provider in row.cannot:
+                said = (*score.warnings, f"not timed: {row.cannot[score.provider]}")
+                score = replace(score, warnings=said)
             found = tuple(measurements_of(case, seed, score))
             yield CaseRecord(WORKLOAD.name, WORKLOAD.version, case, (seed,), "measured", measurements=found)
         scored = {score.provider for score in row.scores}
@@ -94,12 +101,12 @@ def records_of(campaign: dict[str, Any]) -> Iterator[CaseRecord]:
 
 
 def read(files: tuple[Path, ...]) -> list[dict[str, Any]]:
-    """Read campaigns of one environment, device and seed.
+    """Read campaigns of one environment and the same settings.
 
     Raises
     ------
     click.UsageError
-        If a file is no campaign's, or not of the first one's environment.
+        If a file is no campaign's, or of another one than the first.
     """
     found: list[dict[str, Any]] = []
     for path in files:
@@ -107,14 +114,20 @@ def read(files: tuple[Path, ...]) -> list[dict[str, Any]]:
             campaign = json.loads(path.read_text())
             first = found[0] if found else campaign
             apart = differences(first["environment"], campaign["environment"])
-            apart += [name for name in ("device", "seed") if first[name] != campaign[name]]
+            apart += [
+                f"{name}: {was!r} then, {is_now!r} now"
+                for name, usual in ALIKE.items()
+                if (was := first.get(name, usual)) != (is_now := campaign.get(name, usual))
+            ]
             list(records_of(campaign))
         except UsageError as error:
             raise click.UsageError(f"{str(path)!r}: {error}") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise click.UsageError(f"{str(path)!r} is no campaign's: {error!r}; name what --json wrote") from error
         if apart:
-            raise click.UsageError(f"{str(path)!r} is not of {files[0].name}'s campaign: {'; '.join(apart)}")
+            raise click.UsageError(
+                f"{str(path)!r} is of another campaign than {str(files[0])!r} ({'; '.join(apart)}); make a run of each"
+            )
         found.append(campaign)
     return found
 
@@ -131,6 +144,7 @@ def main(files: tuple[Path, ...], folder: Path) -> None:
     dates = sorted(campaign["created"] for campaign in campaigns if "created" in campaign)
     declared = declarations_of(settings, ())
     declared[WORKLOAD.name]["seeds"] = [first["seed"]]
+    tried = " --adversarial ours" if first.get("adversarial") == "ours" else ""
     header = {
         "settings": settings.as_json(),
         "environment": first["environment"],
@@ -139,7 +153,7 @@ def main(files: tuple[Path, ...], folder: Path) -> None:
         "sessions": [],
         "workloads": declared,
         "plan": list(records),
-        "made_by": f"python benchmarks/kernel_campaign.py --device {first['device']} --json FILE",
+        "made_by": f"python benchmarks/kernel_campaign.py --device {first['device']}{tried} --json FILE",
     }
     try:
         store.create_folder(folder, header)

@@ -49,7 +49,9 @@ class Verdict:
     layout_lost : bool
         Whether y or dx came back in another memory layout than x had.
     partly : bool
-        Whether the first and last rows, channels or groups of the results were compared, and no others.
+        Whether some rows, channels or groups of the results were compared, and no others.
+    spared : bool
+        Whether adversarial inputs were left out.
     unchecked : str or None
         Why the problem itself could not be checked; such a kernel is not correct, so it is not scored.
     """
@@ -60,6 +62,7 @@ class Verdict:
     unbounded: int = 0
     layout_lost: bool = False
     partly: bool = False
+    spared: bool = False
     unchecked: str | None = None
 
     @property
@@ -78,7 +81,9 @@ class Verdict:
             shape = "x".join(str(size) for size in self.shrunk_to)
             found.append(f"correctness was checked at shape {shape}")
         if self.partly:
-            found.append("correctness was checked on the first and last rows, channels or groups of the results")
+            found.append("correctness was checked on some rows, channels or groups of the results")
+        if self.spared:
+            found.append("correctness was checked without adversarial inputs")
         if self.unbounded:
             found.append(f"{self.unbounded} adversarial inputs have no error bound for sums as long as the provider's")
         if self.layout_lost:

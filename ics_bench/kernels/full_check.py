@@ -24,7 +24,7 @@ from ics_bench.kernels.reference import Array, Inputs, Statistics, evaluate
 from ics_bench.kernels.spec import ROW_NORMS, TENSOR_OUTPUTS, Problem
 
 PART_ELEMENTS = 2**19
-"""Elements of a tensor that are compared, half of them at its beginning; two rows or one channel or group at least."""
+"""Elements of a tensor that are compared: a third at its beginning, a third at its end, and a third spread over it."""
 
 CHUNK_ELEMENTS = 2**24
 """Elements whose statistics are taken at a time, in float64 and on the device."""
@@ -42,14 +42,15 @@ class _Sets:
 
     @staticmethod
     def of(problem: Problem, tensors: Tensors) -> _Sets:
-        """Cut the first and last sets out of a problem."""
+        """Cut sets out of a problem."""
         if problem.norm in ROW_NORMS:
-            axis, places = 0, _ends(problem.shape[0], max(2, PART_ELEMENTS // 2 // max(1, problem.num_features)))
+            axis, places = 0, _spread(problem.shape[0], max(2, PART_ELEMENTS // 3 // max(1, problem.num_features)))
             part = replace(problem, shape=(len(places), problem.num_features))
         else:
             members = problem.num_features // problem.num_groups if problem.norm == "group" else 1
             group = members * (problem.elements // problem.num_features)
-            axis, places = 1, _ends(problem.num_features, members * max(1, PART_ELEMENTS // 2 // group))
+            groups = _spread(problem.num_features // members, max(1, PART_ELEMENTS // 3 // group))
+            axis, places = 1, [first * members + member for first in groups for member in range(members)]
             shape = (problem.shape[0], len(places), *problem.shape[2:])
             part = replace(problem, shape=shape, groups=max(1, len(places) // members), layout="contiguous")
         inputs = exact_inputs(_take(tensors, axis, places))
@@ -77,11 +78,11 @@ class _Sums:
 
     @staticmethod
     def of(problem: Problem, tensors: Tensors) -> _Sums:
-        """Sum the first and last columns in float64 (see `ics_bench.kernels.bounds`)."""
+        """Sum some columns in float64 (see `ics_bench.kernels.bounds`)."""
         x = tensors.x.detach()
         stream = x + tensors.required_residual() if problem.residual else x
         taken = _statistics(problem, stream)
-        places = _ends(problem.num_features, max(2, PART_ELEMENTS // 2 // max(1, problem.shape[0])))
+        places = _spread(problem.num_features, max(2, PART_ELEMENTS // 3 // max(1, problem.shape[0])))
         own, dy = widen(_at(stream, 1, places)), widen(_at(tensors.dy, 1, places))
         scale = normalized_scale(problem, taken, own, amplification(problem, taken))
         exact = {"dweight": (dy * (own - taken.mean) * taken.rstd).sum(0), "dbias": dy.sum(0)}
@@ -105,9 +106,9 @@ class _Sums:
 class FullSize:
     """A problem at its full size on plain inputs, which are drawn once for all that are to be compared.
 
-    Of the norms of rows, the first and last rows of y, s and dx are compared, and the first and last columns of dγ and
-    dβ, which depend on all rows. Of the others, the first and last channels or groups of every output, in all samples:
-    nothing else takes part in their statistics.
+    Of the norms of rows, rows of y, s and dx are compared, and columns of dγ and dβ, which depend on all rows. Of the
+    others, channels or groups of every output, in all samples: nothing else takes part in their statistics. They are
+    the first, the last and some in between. All else must be a number.
 
     Parameters
     ----------
@@ -142,18 +143,36 @@ class FullSize:
         tensors.running_mean.copy_(self.tensors.running_mean)
         tensors.running_var.copy_(self.tensors.running_var)
         outputs = dict(zip(problem.outputs, kernel(), strict=True))
-        found = self.sets.compare(outputs, chains)
-        if self.sums is not None:
-            found |= self.sums.compare(outputs, chains)
+        found = dict.fromkeys(_malformed(problem, outputs), math.inf)
+        if not found:
+            found = self.sets.compare(outputs, chains)
+            if self.sums is not None:
+                found |= self.sums.compare(outputs, chains)
         worst = max(found, key=lambda name: found[name])
         result = outputs[problem.outputs[0]]
-        lost = not result.is_contiguous(memory_format=memory_format(problem))
+        lost = problem.layout != "contiguous" and not result.is_contiguous(memory_format=memory_format(problem))
         return Verdict(found[worst], f"{worst} at full size", layout_lost=lost, partly=True)
 
 
-def _ends(size: int, width: int) -> list[int]:
-    """Positions of the first and last ``width`` of ``size``, each once."""
-    return sorted({*range(min(width, size)), *range(max(0, size - width), size)})
+def _malformed(problem: Problem, outputs: Mapping[str, torch.Tensor]) -> list[str]:
+    """Say which outputs have another dtype or shape than is due, or hold what is not a number, and where that is so."""
+    found = []
+    for name, output in outputs.items():
+        shape = problem.shape if name in TENSOR_OUTPUTS else (problem.num_features,)
+        dtype = problem.dtype_of(name)
+        if output.dtype != getattr(torch, dtype):
+            found.append(f"{output.dtype} for the {dtype} of {name}")
+        elif tuple(output.shape) != shape:
+            found.append(f"the shape of {name}")
+        elif not bool(torch.isfinite(output.detach()).all()):
+            found.append(f"what is no number in {name}")
+    return found
+
+
+def _spread(size: int, width: int) -> list[int]:
+    """Positions of the first and last ``width`` of ``size``, and of as many spread over all, each once."""
+    between = (number * size // width for number in range(width)) if size else ()
+    return sorted({*range(min(width, size)), *range(max(0, size - width), size), *between})
 
 
 def _take(tensors: Tensors, axis: int, places: Sequence[int]) -> Tensors:

@@ -128,6 +128,7 @@ class Race:
             except Exception as error:  # a rival that does not run is left out, and said to be
                 reasons[name] = repr(error)
                 continue
+            verdict = replace(verdict, spared=name not in self.tried)
             if verdict.unchecked is not None:
                 reasons[name] = f"could not be checked: {verdict.unchecked}"
             else:
@@ -170,4 +171,5 @@ class Race:
         if first is None:
             return full
         worst = max((first, full), key=lambda one: one.error_over_bound)
-        return replace(first, error_over_bound=worst.error_over_bound, worst=worst.worst, partly=True)
+        lost = first.layout_lost or full.layout_lost
+        return replace(first, error_over_bound=worst.error_over_bound, worst=worst.worst, layout_lost=lost, partly=True)

@@ -13,7 +13,10 @@ MARKS: Mapping[str, tuple[str, str]] = {
     "H": ("clocks were held down", "the GPU's clocks were held down"),
     "C": ("contended", "the machine was contended"),
     "W": ("the working set", "the working set is too small beside the cache, or may be"),
-    "S": ("correctness was checked", "correctness was checked on the first samples, or on parts of the results"),
+    "S": (
+        "correctness was checked",
+        "correctness was checked on the first samples, on parts of the results, or without adversarial inputs",
+    ),
     "P": ("page faults", "the library allocates its outputs: page faults are part of the time"),
     "+": ("", "other warnings, which are in the JSON file"),
 }

@@ -44,11 +44,11 @@ REGISTERS = {
 """Most registers a thread under each kernel's launch bounds, by what its name begins with."""
 
 
-def _require_no_spills(found: Mapping[str, Resources]) -> None:
+def _require_no_spills(found: Mapping[str, Resources], clusters: bool) -> None:
     assert {name: taken for name, taken in found.items() if taken.spill_bytes or taken.stack_bytes} == {}
     for stem, most in REGISTERS.items():
         taken = {name: resources.registers for name, resources in found.items() if re.match(stem, name)}
-        assert taken or "[248]" in stem  # without clusters
+        assert taken or ("[248]" in stem and not clusters)
         assert max(taken.values(), default=0) <= most, taken
 
 
@@ -58,7 +58,7 @@ def test_the_kept_report_is_of_these_sources_and_holds_every_kernel_without_a_sp
     found = {name: Resources(*values) for name, values in KEPT["kernels"][architecture].items()}
     every = [name for family in FAMILIES for name in instantiations(family, architecture in WITH_CLUSTERS)]
     assert sorted(found) == sorted(every)
-    _require_no_spills(found)
+    _require_no_spills(found, architecture in WITH_CLUSTERS)
 
 
 def test_whatever_the_compiler_is_told_makes_another_report(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_where_the_compilers_are_required_they_are_there() -> None:
 @pytest.mark.parametrize("dtype", CTYPES)
 def test_kernels_compile_to_what_the_report_says(architecture: str, dtype: str) -> None:
     (found,) = compile_all([architecture], [dtype]).values()
-    _require_no_spills(found)
+    _require_no_spills(found, architecture in WITH_CLUSTERS)
     kept = {name: Resources(*KEPT["kernels"][architecture][name]) for name in found}
     from cupy.cuda import nvrtc
 

@@ -27,7 +27,7 @@ from ics_bench.kernels.cuda.geometry import (
 from ics_bench.kernels.cuda.groups import MOST_THREADS as GROUP_THREADS
 from ics_bench.kernels.cuda.groups import geometry as group_geometry
 from ics_bench.kernels.cuda.plan import longest_chains, plan
-from ics_bench.kernels.cuda.rows import LONG_THREADS, MOST_THREADS, SMALL_BLOCK, SUM_THREADS, geometry
+from ics_bench.kernels.cuda.rows import LONG_THREADS, MOST_THREADS, SMALL_BLOCK, SMALL_RESIDENT, SUM_THREADS, geometry
 from ics_bench.kernels.cuda.source import FAMILIES, FOLDER, instantiations, source
 from ics_bench.kernels.spec import GROUP_NORMS, KERNEL_NORMS, OPTIONS, ROW_NORMS, Problem
 
@@ -362,6 +362,7 @@ def test_a_translation_unit_is_whole_and_carries_the_constants_that_plans_rely_o
     for name, threads in (*MOST_THREADS.items(), ("sum", SUM_THREADS)):
         assert f"constexpr int {name.upper()}_THREADS = {threads};" in source("row_norm")
     assert f"constexpr int SMALL_BLOCK = {SMALL_BLOCK};" in source("row_norm")
+    assert f"THREADS = SMALL_BLOCK, RESIDENT = {SMALL_RESIDENT};" in source("row_norm")
     assert f"constexpr int LONG_THREADS = {LONG_THREADS};" in source("long_rows")
     assert f"row_vectors(int V) {{ return V == 1 ? {row_vectors(1)} : {row_vectors(8)}; }}" in header
     assert f"constexpr int CHANNEL_THREADS = {THREADS};" in source("channel_norm")

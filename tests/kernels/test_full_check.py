@@ -78,6 +78,44 @@ def test_a_row_that_is_left_unwritten_is_seen_where_the_right_values_lie_there()
     assert full_error(Forgetful(), _problem("layer", "forward"))[0] == math.inf
 
 
+@pytest.mark.parametrize(("norm", "output"), [("layer", 0), ("batch", 0), ("rms", 1)])
+def test_what_is_no_number_is_seen_anywhere(norm: str, output: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(full_check, "PART_ELEMENTS", 1)
+    problem = _problem(norm, "forward" if output == 0 else "backward")
+    for place in range(8):
+        spoiled = Spoils(lambda outputs, place=place: outputs[output].view(-1)[place::8].fill_(math.nan))
+        error, where = full_error(spoiled, problem)
+        assert error == math.inf
+        assert "what is no number" in where
+
+
+def test_some_rows_between_the_first_and_the_last_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(full_check, "PART_ELEMENTS", 3 * 4 * 48)
+    assert set(full_check._spread(60, 4)) == {0, 1, 2, 3, 15, 30, 45, 56, 57, 58, 59}
+    wrong = Spoils(lambda outputs: outputs[0][30].mul_(1.01))
+    assert full_error(wrong, _problem("layer", "forward"))[0] > 1.0
+
+
+class Wide(TorchEager):
+    """Returns another dtype, or a row too many."""
+
+    def __init__(self, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self.change = change
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        kernel = super().prepare(problem, tensors)
+        return lambda: tuple(self.change(output) for output in kernel())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(torch.Tensor.double, "torch.float64 for the float32 of y"), (lambda y: torch.cat([y, y[:1]]), "the shape of y")],
+    ids=["dtype", "shape"],
+)
+def test_another_dtype_or_shape_is_wrong(change: Callable[[torch.Tensor], torch.Tensor], said: str) -> None:
+    assert full_error(Wide(change), _problem("layer", "forward")) == (math.inf, f"{said} at full size")
+
+
 class Boastful(TorchEager):
     """Is off by a thousandth, and declares sums long enough for that."""
 

@@ -36,6 +36,7 @@ def test_every_score_of_every_campaign_is_in_the_run(script: ModuleType, tmp_pat
     run = Run.open(tmp_path / "run")
     assert run.complete
     found = {record.case: {m.metric: m.value for m in record.measurements} for record in run.measured}
+    reasons = {record.case: record.reason for record in run.skipped}
     scores = 0
     for path in CAMPAIGNS:
         campaign = json.loads(path.read_text())
@@ -47,8 +48,8 @@ def test_every_score_of_every_campaign_is_in_the_run(script: ModuleType, tmp_pat
                 assert values["error_over_bound"] == score.error_over_bound
                 assert ("gpu_power" in values) == (score.state is not None)
                 scores += 1
-            reasons = {record.case["provider"]: record.reason for record in run.skipped}
-            assert set(row.cannot) - {score.provider for score in row.scores} <= set(reasons)
+            for provider in set(row.cannot) - {score.provider for score in row.scores}:
+                assert reasons[script.case_of(row.problem, provider, campaign["memory_bytes"])] == row.cannot[provider]
     assert scores == len(found) > 100
 
 
@@ -84,15 +85,29 @@ def test_a_wrong_kernel_has_an_infinite_error_and_no_times(script: ModuleType, t
     assert measurement.warnings == ("wrong",)
 
 
+def test_a_right_kernel_that_could_not_be_timed_says_why(script: ModuleType, tmp_path: Path) -> None:
+    campaign = json.loads(CAMPAIGNS[0].read_text())
+    (row, *_) = campaign["table"]
+    row["scores"] = [{"provider": "cuda", "error_over_bound": 0.5, "warnings": []}]
+    row["cannot"] = {"cuda": "OutOfMemoryError()", "quack": "it is not installed"}
+    (tmp_path / "full.json").write_text(json.dumps({**campaign, "table": [row]}))
+    assert _put_together(script, tmp_path / "run", tmp_path / "full.json").exit_code == 0
+    run = Run.open(tmp_path / "run")
+    (measurement,) = run.measurements()
+    assert (measurement.value, measurement.warnings) == (0.5, ("not timed: OutOfMemoryError()",))
+    assert [record.reason for record in run.skipped] == ["it is not installed"]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"environment": {"python": "3.0"}}, "python"),
-        ({"device": "cpu"}, "device"),
+        ({"device": "cpu"}, "device: 'cuda' then, 'cpu' now); make a run of each"),
+        ({"adversarial": "ours"}, "adversarial: 'all' then, 'ours' now"),
         ({"table": [{"problem": {}}]}, "is no campaign's"),
         ({"seed": None, "table": "none"}, "is no campaign's"),
     ],
-    ids=["environment", "device", "row", "table"],
+    ids=["environment", "device", "adversarial", "row", "table"],
 )
 def test_what_does_not_belong_together_is_refused(
     script: ModuleType, tmp_path: Path, change: dict[str, object], said: str

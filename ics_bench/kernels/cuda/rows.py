@@ -47,6 +47,9 @@ SMALL_BLOCK = 128
 RESIDENT_THREADS: Mapping[Direction, int] = {"forward": 1024, "backward": 512}
 """Threads that a multiprocessor holds, of kernels that take 64 registers a thread and 128."""
 
+SMALL_RESIDENT = 6
+"""Blocks that a multiprocessor holds forward whose rows are parts of a warp: ``RESIDENT`` of the source."""
+
 WAVES: Mapping[Direction, int] = {"forward": 2, "backward": 1}
 """Times as many blocks as fit: forward for an even end; backward none is started anew, so that few partial results are
 left."""
@@ -99,10 +102,10 @@ class Geometry:
 
     def _blocks(self, problem: Problem, device: Device) -> int:
         room = RESERVED_BYTES + self.shared_bytes(problem)
-        resident = min(
-            RESIDENT_THREADS[problem.direction] // (self.threads * self.rows),
-            (device.shared_bytes + RESERVED_BYTES) // room,
-        )
+        by_registers = RESIDENT_THREADS[problem.direction] // (self.threads * self.rows)
+        if problem.direction == "forward" and self.threads < LANES:
+            by_registers = min(by_registers, SMALL_RESIDENT)
+        resident = min(by_registers, (device.shared_bytes + RESERVED_BYTES) // room)
         return device.multiprocessors * max(1, resident) * WAVES[problem.direction]
 
     def shared_bytes(self, problem: Problem) -> int:

@@ -28,7 +28,7 @@ def source(family: str) -> str:
     text = (FOLDER / f"{family}.cu").read_text(encoding="utf-8")
     for name in HEADERS:
         header = (FOLDER / name).read_text(encoding="utf-8").replace("#pragma once\n", "")
-        text = text.replace(f'#include "{name}"', header)
+        text = text.replace(f'#include "{name}"', header, 1)
     if "#include" in text:
         raise ValueError(f"{family}.cu and what it includes may include {', '.join(HEADERS)}, each once")
     return text
