@@ -1,8 +1,8 @@
 """Campaigns put together as a run: every number arrives, and what does not belong together is refused."""
 
-import importlib.util
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -17,13 +17,8 @@ CAMPAIGNS = sorted((ROOT / "reports/h200").glob("*.json"))
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("kernel_run", ROOT / "benchmarks/kernel_run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("kernel_run")
 
 
 def _put_together(script: ModuleType, folder: Path, *files: Path) -> Result:

@@ -1,11 +1,12 @@
 """Scores and the table that is made of them; the campaign's script, on a problem of a few elements."""
 
-import importlib.util
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -173,13 +174,8 @@ def test_the_table_has_every_norm_both_ways_and_the_known_cliffs() -> None:
 
 
 @pytest.fixture
-def campaign(monkeypatch: pytest.MonkeyPatch):
-    path = Path(__file__).parents[2] / "benchmarks/kernel_campaign.py"
-    spec = importlib.util.spec_from_file_location("kernel_campaign", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def campaign(load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = load_script("kernel_campaign")
     problems = [Problem("layer", "forward", (64, 96)), Problem("layer", "backward", (64, 96), "bfloat16")]
     monkeypatch.setattr(module, "small_table", lambda dtypes: iter(problems))
     monkeypatch.setattr(module, "MEMORY_BYTES", {"cpu": 2**20})
