@@ -210,7 +210,7 @@ def test_threads_that_part_and_memory_that_was_not_asked_for_are_errors(
 
 
 def test_a_write_beyond_a_buffer_is_an_error(libraries: Path) -> None:
-    gpu = _gpu(libraries, "layer", ("T* to = row_of(y, row, columns);", "T* to = row_of(y, row, columns) + 1;"))
+    gpu = _gpu(libraries, "layer", ("T *to = row_of(y, row, columns),", "T *to = row_of(y, row, columns) + 1,"))
     problem = Problem("layer", "forward", (1, 127))
     with pytest.raises(AssertionError, match="behind the end"):
         prepare(problem, draw(problem, "normal", 0), gpu)()

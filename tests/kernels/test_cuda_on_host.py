@@ -181,7 +181,7 @@ def test_groups_that_fit_no_cluster_go_by_way_of_memory(gpu: HostGpu, direction:
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_a_mean_of_many_partial_results_is_gathered_by_a_block(gpu: HostGpu, direction: str) -> None:
-    problem = Problem("group", direction, (1, 40, 24, 32), "bfloat16", groups=2, layout="channels_last")
+    problem = Problem("group", direction, (1, 40, 48, 32), "bfloat16", groups=2, layout="channels_last")
     gathering = plan(problem, gpu.device, aligned=True).launches[1]
     assert gathering.block == (64, 1, 1)
     assert _worst(gpu, problem) <= 1.0

@@ -21,7 +21,6 @@ from ics_bench.kernels.cuda.geometry import (
     Device,
     Plan,
     held_vectors,
-    row_vectors,
     vector_width,
 )
 from ics_bench.kernels.cuda.groups import MOST_THREADS as GROUP_THREADS
@@ -166,7 +165,7 @@ def test_a_row_is_held_whole_or_else_read_in_chunks_that_cover_it(
     for device in (H100, A100):
         problem = Problem("layer", direction, (1000, columns), dtype, residual=residual)
         chosen = geometry(problem, device, aligned)
-        held = chosen.width * row_vectors(chosen.width)
+        held = chosen.width * held_vectors(chosen.width)
         assert chosen.threads <= (LONG_THREADS if chosen.long else MOST_THREADS[direction])
         assert chosen.cluster * chosen.threads * chosen.chunks * held >= columns
         assert columns % chosen.width == 0
@@ -364,7 +363,7 @@ def test_a_translation_unit_is_whole_and_carries_the_constants_that_plans_rely_o
     assert f"constexpr int SMALL_BLOCK = {SMALL_BLOCK};" in source("row_norm")
     assert f"THREADS = SMALL_BLOCK, RESIDENT = {SMALL_RESIDENT};" in source("row_norm")
     assert f"constexpr int LONG_THREADS = {LONG_THREADS};" in source("long_rows")
-    assert f"row_vectors(int V) {{ return V == 1 ? {row_vectors(1)} : {row_vectors(8)}; }}" in header
+    assert f"held_vectors(int V) {{ return V == 1 ? {held_vectors(1)} : {held_vectors(8)}; }}" in header
     assert f"constexpr int CHANNEL_THREADS = {THREADS};" in source("channel_norm")
     assert f"constexpr int GATHERING_THREADS = {GATHERING_THREADS};" in source("channel_norm")
     assert source("channel_norm").count("\nKERNEL(GATHERING_THREADS, 1)\n") == 3

@@ -24,14 +24,22 @@ struct Planes {
     // Calls body(offsets, valid): the first `valid` of K vectors are there.
     template <typename Body>
     DEVICE void chunks(Body body) const {
-        const int threads = blockDim.x;
-        PlaneCursor cursor(begin + threadIdx.x, threads, vectors);
+        const int threads = blockDim.x, at_step = threads % vectors;
+        const long long stride = static_cast<long long>(gridDim.x) * vectors;  // from a plane of the set to its next
+        const long long step = threads / vectors * stride + at_step;
+        int at = (begin + threadIdx.x) % vectors;
+        long long offset = (begin + threadIdx.x) / vectors * stride + static_cast<long long>(blockIdx.x) * vectors + at;
         for (int v = begin + threadIdx.x; v < end; v += K * threads) {
             long long offsets[K];
 #pragma unroll
             for (int k = 0; k < K; ++k) {
-                offsets[k] = ((static_cast<long long>(cursor.plane) * gridDim.x + blockIdx.x) * vectors + cursor.at) * V;
-                cursor.advance();
+                offsets[k] = offset * V;
+                at += at_step;
+                offset += step;
+                if (at >= vectors) {
+                    at -= vectors;
+                    offset += stride - vectors;
+                }
             }
             body(offsets, smaller(K, ceil_div(end - v, threads)));
         }

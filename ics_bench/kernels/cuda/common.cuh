@@ -104,10 +104,9 @@ DEVICE float cluster_read(const float* own, int) { return *own; }
 constexpr int LANES = 32;
 constexpr int MAX_WARPS = 32;
 
-// Vectors that a thread holds at a time, of each tensor that it reads: 16 elements, and 8 where they must be read one by
-// one. Of a row, 64 bytes where they need not.
-DEVICE constexpr int held_vectors(int V) { return V == 1 ? 8 : 16 / V; }
-DEVICE constexpr int row_vectors(int V) { return V == 1 ? 8 : 4; }
+// Vectors that a thread holds at a time, of each tensor that it reads: 64 bytes, or 8 elements where they must be read
+// one by one.
+DEVICE constexpr int held_vectors(int V) { return V == 1 ? 8 : 4; }
 
 DEVICE int lane_of(int thread) { return thread % LANES; }
 DEVICE int smaller(int a, int b) { return a < b ? a : b; }
@@ -271,25 +270,6 @@ DEVICE Moments<W> moments_held(const Vector<T, V> (&held)[K], int valid) {
     }
     return found;
 }
-
-// ---- Walks over the vectors of a set of planes, `step` vectors at a time.
-
-struct PlaneCursor {
-    int plane, at, vectors, plane_step, at_step;
-
-    DEVICE PlaneCursor(int first, int step, int vectors)
-        : plane(first / vectors), at(first % vectors), vectors(vectors), plane_step(step / vectors),
-          at_step(step % vectors) {}
-
-    DEVICE void advance() {
-        plane += plane_step;
-        at += at_step;
-        if (at >= vectors) {
-            at -= vectors;
-            ++plane;
-        }
-    }
-};
 
 // ---- Reductions. Every thread of a block calls them together, and every thread gets the result.
 

@@ -135,12 +135,7 @@ def vector_width(dtype: str, aligned: bool, length: int) -> int:
 
 
 def held_vectors(width: int) -> int:
-    """Vectors that a thread keeps in registers: ``held_vectors`` of the sources."""
-    return 8 if width == 1 else 16 // width
-
-
-def row_vectors(width: int) -> int:
-    """Vectors of a row that a thread has: ``row_vectors`` of the sources."""
+    """Vectors that a thread holds at a time: ``held_vectors`` of the sources."""
     return 8 if width == 1 else 4
 
 

@@ -4,6 +4,24 @@
 
 constexpr int GROUP_THREADS = 512;
 
+// Walks over the vectors of a group's planes, `step` vectors at a time.
+struct PlaneCursor {
+    int plane, at, vectors, plane_step, at_step;
+
+    DEVICE PlaneCursor(int first, int step, int vectors)
+        : plane(first / vectors), at(first % vectors), vectors(vectors), plane_step(step / vectors),
+          at_step(step % vectors) {}
+
+    DEVICE void advance() {
+        plane += plane_step;
+        at += at_step;
+        if (at >= vectors) {
+            at -= vectors;
+            ++plane;
+        }
+    }
+};
+
 // y = (x - mean) * rstd * weight + bias over groups of `members` planes; shared memory holds one block's share of x.
 template <typename T, int V, int C>
 KERNEL(GROUP_THREADS, 2) CLUSTER(C)

@@ -7,7 +7,7 @@ constexpr int LONG_THREADS = 512;
 // A block's stretch of a row. A thread holds K vectors of a chunk, `blockDim.x` apart.
 template <int V, int C>
 struct Chunks {
-    static constexpr int K = row_vectors(V);
+    static constexpr int K = held_vectors(V);
     int begin, end, chunk, count;
 
     DEVICE explicit Chunks(int columns) {
@@ -52,7 +52,7 @@ KERNEL(LONG_THREADS, 1) CLUSTER(C)
 long_forward(const T* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias,
              T* __restrict__ y, float* __restrict__ mean, float* __restrict__ rstd, unsigned rows, int columns,
              float share, float eps, float offset, const T* __restrict__ residual, T* __restrict__ stream) {
-    constexpr int K = row_vectors(V);
+    constexpr int K = held_vectors(V);
     const Chunks<V, C> chunks(columns);
     float* room = shared_memory();
     const Team team(room, threadIdx.x, blockDim.x);
@@ -103,7 +103,7 @@ KERNEL(LONG_THREADS, 1) CLUSTER(C)
 long_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* __restrict__ weight,
               const float* __restrict__ mean, const float* __restrict__ rstd, T* __restrict__ dx, float* partial,
               unsigned rows, int columns, float share, float offset, const T* __restrict__ dstream) {
-    constexpr int K = row_vectors(V);
+    constexpr int K = held_vectors(V);
     const Chunks<V, C> chunks(columns);
     float* room = shared_memory();
     const Team team(room, threadIdx.x, blockDim.x);

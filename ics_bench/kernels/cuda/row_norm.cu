@@ -41,7 +41,7 @@ KERNEL((R && Owner::C > 1 ? SUM_THREADS : Owner::THREADS), Owner::RESIDENT) CLUS
 row_forward(const T* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias,
             T* __restrict__ y, float* __restrict__ mean, float* __restrict__ rstd, unsigned rows, int columns,
             float share, float eps, float offset, const T* __restrict__ residual, T* __restrict__ stream) {
-    constexpr int C = Owner::C, K = row_vectors(V);
+    constexpr int C = Owner::C, K = held_vectors(V);
     const Stretch<V, Owner> stretch(columns);
     float* room = shared_memory();
     const Owner owner(room);
@@ -116,7 +116,7 @@ struct ParameterSums {
 // What a thread needs of a row to take it back: of vectors, once and again.
 template <typename T, int V, typename Owner>
 struct Pair {
-    static constexpr int K = row_vectors(V);
+    static constexpr int K = held_vectors(V);
     Rows<T, V, Owner, true> x, dy;
     Vector<T, V> held_x[V > 1 ? 1 : K], held_dy[V > 1 ? 1 : K];
 
@@ -173,7 +173,7 @@ DEVICE void write_gradient(T* row, const Pair<T, V, Owner>& given, const Rows<T,
     row = stretch.own(row);
     const float slope = scale * scale * means[0], constant = Norm::CENTERED ? scale * means[SUMS<Norm> - 1] : 0.0f;
 #pragma unroll
-    for (int k = 0; k < row_vectors(V); ++k) {
+    for (int k = 0; k < held_vectors(V); ++k) {
         if (!stretch.holds(k)) continue;
         Vector<T, V> x, dy, elsewhere;
         given.again(k, x, dy);
@@ -198,7 +198,7 @@ KERNEL(BACKWARD_THREADS, 1) CLUSTER(Owner::C)
 row_backward(const T* __restrict__ x, const T* __restrict__ dy, const float* __restrict__ weight,
              const float* __restrict__ mean, const float* __restrict__ rstd, T* __restrict__ dx, float* partial,
              unsigned rows, int columns, float share, float offset, const T* __restrict__ dstream) {
-    constexpr int C = Owner::C, K = row_vectors(V);
+    constexpr int C = Owner::C, K = held_vectors(V);
     const Stretch<V, Owner> stretch(columns);
     float* room = shared_memory();
     const Owner owner(room);

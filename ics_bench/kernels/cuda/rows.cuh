@@ -98,7 +98,7 @@ struct Blocks : Team {
 // What one thread has of each row: K vectors, of the stretch of it that its block has.
 template <int V, typename Owner>
 struct Stretch {
-    static constexpr int K = row_vectors(V);
+    static constexpr int K = held_vectors(V);
     unsigned first, end;
     float count;
 

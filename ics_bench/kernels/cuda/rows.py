@@ -21,10 +21,10 @@ from ics_bench.kernels.cuda.geometry import (
     Plan,
     block_chain,
     ceil_div,
+    held_vectors,
     log2,
     power_of_two,
     require_countable,
-    row_vectors,
     sum_chain,
     sum_partials,
     vector_width,
@@ -125,14 +125,14 @@ class Geometry:
 def thread_bytes(problem: Problem, width: int) -> int:
     """Bytes of shared memory that a thread needs: two rows of each tensor that is read twice, one of others."""
     tensors = (2 if problem.direction == "forward" else 4) + problem.residual
-    return 0 if width == 1 else tensors * row_vectors(width) * VECTOR_BYTES
+    return 0 if width == 1 else tensors * held_vectors(width) * VECTOR_BYTES
 
 
 def geometry(problem: Problem, device: Device, aligned: bool) -> Geometry:
     """Lay a row over as few blocks as hold it, and over no more threads than it fills."""
     columns = problem.num_features
     width = vector_width(problem.dtype, aligned, columns)
-    held, vectors = row_vectors(width), columns // width
+    held, vectors = held_vectors(width), columns // width
     choices = CLUSTERS if device.clusters and width > 1 else (1,)
     fitting = (
         size for size in choices if ceil_div(vectors, size) <= held * _most_threads(problem, device, width, size)
@@ -184,8 +184,8 @@ def plan_rows(problem: Problem, device: Device, aligned: bool) -> Plan:
     inputs = ("x", "dy", "weight", "mean" if layer else None, "rstd", "dx", "partial")
     launch = _launch(problem, chosen, count, (*inputs, *sizes, offset, "ds" if problem.residual else None))
     taken = _moments_chain(geometry(replace(problem, direction="forward"), device, aligned))
-    held = chosen.width * row_vectors(chosen.width)
-    in_thread = held * chosen.chunks if chosen.long else chosen.width + row_vectors(chosen.width)
+    held = chosen.width * held_vectors(chosen.width)
+    in_thread = held * chosen.chunks if chosen.long else chosen.width + held_vectors(chosen.width)
     sums = in_thread + block_chain(chosen.threads) + log2(chosen.cluster) + 1  # and the product with 1/n
     per_block = ceil_div(ceil_div(rows, chosen.rows), max(1, count)) + (chosen.rows if chosen.rows > 1 else 0)
     chains = Chains(taken, sums, per_block + sum_chain(count))
@@ -210,6 +210,6 @@ def _launch(problem: Problem, chosen: Geometry, count: int, arguments: tuple[Arg
 
 def _moments_chain(chosen: Geometry) -> int:
     """Count the additions of the mean's or the variance's longest chain, and three roundings for each merge."""
-    in_thread = chosen.width + row_vectors(chosen.width)
+    in_thread = chosen.width + held_vectors(chosen.width)
     merges = chosen.chunks - 1 + log2(chosen.cluster)
     return in_thread + block_chain(chosen.threads) + 3 * merges + APPROXIMATIONS
