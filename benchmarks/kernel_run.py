@@ -23,7 +23,6 @@ from ics_bench.kernels.rotation import MEBIBYTE
 from ics_bench.kernels.scores import ALLOCATING_COPY_TRANSFERS, COPY_TRANSFERS, Score
 from ics_bench.kernels.spec import Problem
 from ics_bench.results import store
-from ics_bench.subjects.norms.group import group_count
 from ics_bench.workloads.kernel_throughput import VARIANTS, WORKLOAD
 
 STATE = {
@@ -49,8 +48,9 @@ def case_of(problem: Problem, provider: str, memory_bytes: int) -> Case:
     UsageError
         If it has other groups than the workload's group norm takes.
     """
-    if problem.norm == "group" and problem.groups != group_count(problem.num_features):
-        taken = group_count(problem.num_features)
+    from ics_bench.subjects.norms.group import group_count  # imports torch, which asv need not to find benchmarks
+
+    if problem.norm == "group" and problem.groups != (taken := group_count(problem.num_features)):
         raise UsageError(
             f"{name_of(problem)} has {problem.groups} groups and the workload {taken}: leave that file out"
         )
