@@ -246,7 +246,7 @@ def main(
         MEMORY_BYTES[device],
         on_chip,
         vendor_bandwidth(device),
-        None if tried == "all" else OURS,
+        None if tried == "all" else {CHECKED[device]},
     )
     for place, problem in enumerate(wanted):
         release(device)
