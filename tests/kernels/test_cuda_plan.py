@@ -241,7 +241,7 @@ def test_a_gpu_of_little_shared_memory_has_blocks_of_fewer_threads() -> None:
 @pytest.mark.parametrize(
     ("direction", "columns", "clusters"), [("forward", 65536, 66), ("forward", 131072, 26), ("backward", 131072, 13)]
 )
-def test_no_more_clusters_are_started_than_should_fit(direction: str, columns: int, clusters: int) -> None:
+def test_no_more_clusters_are_started_than_are_sure_to_fit(direction: str, columns: int, clusters: int) -> None:
     (launch, *_) = plan(Problem("layer", direction, (4096, columns), "bfloat16"), H100, aligned=True).launches
     assert launch.grid[0] == clusters * launch.cluster
 

