@@ -246,7 +246,7 @@ def main(
         MEMORY_BYTES[device],
         on_chip,
         vendor_bandwidth(device),
-        None if tried == "all" else {CHECKED[device]},
+        None if tried == "all" else OURS,
     )
     for place, problem in enumerate(wanted):
         release(device)

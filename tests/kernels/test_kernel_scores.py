@@ -1,15 +1,23 @@
-"""Scores and the table that is made of them."""
+"""Scores and the table that is made of them; the campaign's script, on a problem of a few elements."""
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
 
 import pytest
+import torch
+from click.testing import CliRunner
 
 from ics_bench.kernels.check import Verdict
 from ics_bench.kernels.cuda_throughput import _latency
 from ics_bench.kernels.gpu_state import GpuState
 from ics_bench.kernels.machine import Load
+from ics_bench.kernels.provider import Chains, Kernel, Provider, Tensors, load_provider
+from ics_bench.kernels.race import Race, Row, fits
 from ics_bench.kernels.rotation import MEBIBYTE, plan_sets
 from ics_bench.kernels.score_table import HEADINGS, MARKS, legend, markdown, marks, table
 from ics_bench.kernels.scores import Score, rates, score
@@ -163,3 +171,282 @@ def test_the_table_has_every_norm_both_ways_and_the_known_cliffs() -> None:
     assert {(norm, shape) for norm, shapes in CLIFFS.items() for shape in shapes} <= whole
     tails = {shape[1] for norm, shape in whole if norm == "layer"}
     assert {*range(2040, 2051), 4095} <= tails
+
+
+@pytest.fixture
+def campaign(load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = load_script("kernel_campaign")
+    problems = [Problem("layer", "forward", (64, 96)), Problem("layer", "backward", (64, 96), "bfloat16")]
+    monkeypatch.setattr(module, "small_table", lambda dtypes: iter(problems))
+    monkeypatch.setattr(module, "MEMORY_BYTES", {"cpu": 2**20})
+    return module
+
+
+def test_the_campaign_checks_races_and_keeps_what_it_found(campaign, tmp_path: Path) -> None:
+    kept = tmp_path / "campaign.json"
+    arguments = ["--device", "cpu", "--provider", "torch_eager", "--no-check", "--json", str(kept)]
+    outcome = CliRunner().invoke(campaign.main, arguments)
+    assert outcome.exit_code == 0, outcome.output
+    assert "2 problems, 0 left out" in outcome.output
+    assert "wrong, not timed" in outcome.output  # PyTorch sums bfloat16 gradients of the parameters in bfloat16
+    found = json.loads(kept.read_text())
+    assert found["threads"] >= 1
+    assert found["on_chip_bytes"] > 0
+    shortest = min(one["time"] for row in found["table"] for one in row["scores"] if "time" in one)
+    assert f"{found['clock_seconds'] / shortest:.2%} of the shortest kernel's time" in outcome.output
+    assert "failures" not in found  # not checked
+    right, wrong = (row["scores"][0] for row in found["table"])
+    assert right["time"] > 0
+    assert right["error_over_bound"] <= 1 < wrong["error_over_bound"]
+
+
+def test_the_campaign_starts_nothing_when_its_time_is_up_and_counts_what_it_left(campaign) -> None:
+    outcome = CliRunner().invoke(campaign.main, ["--device", "cpu", "--no-check", "--minutes", "0"])
+    assert "0 problems, 2 left out" in outcome.output
+
+
+def test_what_fits_depends_on_how_many_take_part() -> None:
+    problem = Problem("layer", "forward", (2**20, 2**12))
+    assert not fits(problem, 2**30, arms=1)
+    assert fits(problem, 7 * floor_bytes(problem), arms=1)
+    assert not fits(problem, 7 * floor_bytes(problem), arms=2)
+
+
+def test_the_campaign_fails_where_ours_is_wrong_and_not_where_a_rival_is(
+    campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch's kernels stand in for ours on the processor."""
+    wrong = Problem("layer", "backward", (64, 96), "bfloat16")
+    monkeypatch.setattr(campaign, "checked_problems", lambda: iter([wrong]))
+    checked = ["--device", "cpu", "--minutes", "0"]
+    raced = ["--device", "cpu", "--provider", "torch_eager", "--no-check", "--only", "backward"]
+    for arguments, said in ((checked, "1 problems checked, 1 wrong"), (raced, "wrong, not timed")):
+        outcome = CliRunner().invoke(campaign.main, arguments)
+        assert said in outcome.output
+        assert outcome.exit_code == 0
+    monkeypatch.setattr(campaign, "OURS", {"torch_eager"})
+    assert CliRunner().invoke(campaign.main, checked).exit_code == 1
+    outcome = CliRunner().invoke(campaign.main, raced)
+    assert outcome.exit_code == 1
+    assert "ours: layer backward bfloat16 64x96: torch_eager: " in outcome.output
+
+
+def test_ours_fails_where_it_cannot_be_timed_too() -> None:
+    row = Row(PROBLEM, [Score("cuda", 0.5), Score("liger", 9.0)], {"cuda": "no memory", "quack": "no such norm"})
+    assert row.faults({"cuda"}) == ["cuda: no memory"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--only", "("], "no regular expression"),
+        (["--provider", "torch_eagre"], "did you mean 'torch_eager'"),
+        (["--json", "nosuch/dir/f.json"], "name another file"),
+        (["--markdown", "nosuch/dir/f.md"], "name another file"),
+        (["--json", __file__], "is no campaign's"),
+    ],
+)
+def test_the_campaign_refuses_what_is_of_no_use_before_it_checks_anything(
+    campaign, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.setattr(campaign, "checked_problems", lambda: pytest.fail("checked before the arguments were"))
+    outcome = CliRunner().invoke(campaign.main, ["--device", "cpu", *arguments])
+    assert outcome.exit_code == 2, outcome.output
+    assert said in " ".join(outcome.output.split())
+
+
+def test_a_campaign_goes_on_where_it_was_stopped(campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, table_file = tmp_path / "campaign.json", tmp_path / "campaign.md"
+    monkeypatch.setattr(campaign, "checked_problems", lambda: iter([Problem("layer", "forward", (4, 8))]))
+    arguments = ["--device", "cpu", "--provider", "torch_eager", "--json", str(kept), "--markdown", str(table_file)]
+    runs: list[Problem] = []
+    run = campaign.Race.run
+    monkeypatch.setattr(campaign.Race, "run", lambda race, problem: runs.append(problem) or run(race, problem))
+    stopped = CliRunner().invoke(campaign.main, [*arguments, "--minutes", "0"])
+    assert "0 problems, 2 left out" in stopped.output
+    assert CliRunner().invoke(campaign.main, arguments).exit_code == 0
+    first = json.loads(kept.read_text())
+    assert datetime.fromisoformat(first["created"]) <= datetime.now(UTC)
+    again = CliRunner().invoke(campaign.main, arguments)
+    assert again.exit_code == 0, again.output
+    assert "2 problems, 0 left out" in again.output
+    assert "problems checked" not in again.output
+    assert len(runs) == 2
+    assert json.loads(kept.read_text())["table"] == first["table"]
+    assert json.loads(kept.read_text())["created"] == first["created"]
+    written = table_file.read_text()
+    assert written.count("torch_eager") == 2
+    assert f"{first['threads']} threads" in written
+    assert "of the shortest kernel's time" in written
+    other = CliRunner().invoke(campaign.main, [*arguments, "--provider", "torch_compile"])
+    assert other.exit_code == 2
+    assert "of another campaign" in other.output
+    kept.write_text(json.dumps({**first, "failures": [{"problem": "layer"}]}))
+    assert CliRunner().invoke(campaign.main, [*arguments, "--no-check", "--only", "forward"]).exit_code == 0
+    assert json.loads(kept.read_text())["failures"] == [{"problem": "layer"}]  # of the check before
+    kept.write_text(json.dumps({**first, "environment": {**first["environment"], "python": "3.0"}}))
+    other = CliRunner().invoke(campaign.main, arguments)
+    assert "python: 3.0 then" in " ".join(other.output.split())
+
+
+def test_what_ours_is_checked_on_can_be_planned_for_a_gpu(campaign) -> None:
+    from ics_bench.kernels.cuda.geometry import Device
+    from ics_bench.kernels.cuda.plan import plan
+
+    problems = list(campaign.checked_problems())
+    assert len(problems) > 300
+    for problem in problems:
+        assert plan(problem, Device(132, True, 227 * 1024), aligned=True).launches
+
+
+class Raises(Provider):
+    """Cannot be prepared for another norm than layer norm, nor a second time for the shape ``alone``."""
+
+    summary = "raises"
+
+    def __init__(self, alone: tuple[int, ...] = ()) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+        self.alone = alone
+
+    def chains(self, problem: Problem, device: str) -> Chains:
+        return load_provider("torch_eager").chains(problem, device)
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        self.shapes.append(problem.shape)
+        if problem.norm != "layer":
+            raise RuntimeError("out of luck")
+        if problem.shape == self.alone and self.shapes.count(problem.shape) > 1:
+            raise MemoryError("no room for another")
+        return load_provider("torch_eager").prepare(problem, tensors)
+
+
+def test_who_fails_only_when_it_is_timed_leaves_the_others_their_times_and_itself_its_verdict() -> None:
+    """Whether its first kernel cannot be prepared among so many, or its first call fails."""
+    problem = Problem("layer", "forward", (64, 96))
+    wrong = Shifted()
+    providers = {"torch_eager": load_provider("torch_eager"), "mine": Raises(problem.shape), "wrong": wrong}
+    row = Race(providers, "cpu", 0, 2**20).run(problem)
+    scores, reasons = row.scores, row.cannot
+    assert [(one.provider, one.time is not None) for one in scores] == [
+        ("torch_eager", True), ("mine", False), ("wrong", False),
+    ]  # fmt: skip
+    assert scores[1].correct
+    assert not scores[2].correct
+    assert reasons == {"mine": "MemoryError('no room for another')"}
+
+
+def test_a_race_that_fails_as_a_whole_keeps_the_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: object, **options: object) -> None:
+        raise RuntimeError("no clock")
+
+    monkeypatch.setattr("ics_bench.kernels.throughput.interleave", fails)
+    providers = {"torch_eager": load_provider("torch_eager"), "wrong": Shifted()}
+    row = Race(providers, "cpu", 0, 2**20).run(Problem("layer", "forward", (64, 96)))
+    assert {one.provider: one.correct for one in row.scores} == {"torch_eager": True, "wrong": False}
+    assert row.cannot == {"torch_eager": "RuntimeError('no clock')"}
+
+
+class Large(Raises):
+    """Takes many samples alone."""
+
+    def why_not(self, problem: Problem, device: str) -> str | None:
+        return "it takes 64 samples or more" if problem.shape[0] < 64 else super().why_not(problem, device)
+
+
+def test_what_could_not_be_checked_is_neither_scored_nor_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ics_bench.kernels.race.CHECKED_ELEMENTS", 32 * 96)
+    row = Race({"mine": Large()}, "cpu", 0, 2**20).run(Problem("layer", "forward", (1024, 96)))
+    assert not row.scores
+    assert "could not be checked" in row.cannot["mine"]
+    assert row.faults({"mine"}) == [f"mine: {row.cannot['mine']}"]
+
+
+class Shifted(Raises):
+    """Is wrong."""
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        kernel = super().prepare(problem, tensors)
+        return lambda: tuple(output + 1 for output in kernel())
+
+
+def test_the_first_problem_of_each_rank_sees_adversarial_inputs() -> None:
+    """Batch norm of rows and of maps are other kernels."""
+    seen = Shapes()
+    race = Race({"mine": seen}, "cpu", 0, 2**20)
+    for shape, adversarial in (((16, 8), (130, 64)), ((4, 8, 6, 6), (2, 24, 9, 11))):
+        race.run(Problem("batch", "forward", shape))
+        assert adversarial in seen.shapes
+
+
+def test_whoever_need_not_see_adversarial_inputs_is_checked_on_the_problem_alone() -> None:
+    ours, rival = Shapes(), Shapes()
+    Race({"mine": ours, "rival": rival}, "cpu", 0, 2**20, adversarial={"mine"}).run(
+        Problem("layer", "forward", (8, 16))
+    )
+    assert (3, 2041) in ours.shapes
+    assert set(rival.shapes) == {(8, 16)}
+
+
+def test_later_large_problems_of_a_kind_are_checked_at_full_size_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever compiles for each shape compiles once."""
+    monkeypatch.setattr("ics_bench.kernels.race.CHECKED_ELEMENTS", 400)
+    seen = Shapes()
+    race = Race({"mine": seen, "spoils": Spoils()}, "cpu", 0, 2**20)
+    first = race.run(Problem("layer", "forward", (64, 96)))
+    assert {(4, 96), (64, 96)} <= set(seen.shapes)
+    assert any("at shape 4x96" in said for said in first.scores[0].warnings)
+    seen.shapes.clear()
+    later = race.run(Problem("layer", "forward", (48, 96)))
+    assert set(seen.shapes) == {(48, 96)}
+    assert all(one.correct for one in later.scores)
+    assert any("on some rows" in said for said in later.scores[0].warnings)
+
+
+def test_a_kernel_that_changes_its_input_does_not_make_the_next_one_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ics_bench.kernels.race.CHECKED_ELEMENTS", 400)
+    race = Race({"spoils": Spoils(), "torch_eager": load_provider("torch_eager")}, "cpu", 0, 2**20)
+    for rows in (64, 48):
+        assert all(one.correct for one in race.run(Problem("layer", "forward", (rows, 96))).scores)
+
+
+class Shapes(Raises):
+    """Runs every norm."""
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        self.shapes.append(problem.shape)
+        return load_provider("torch_eager").prepare(problem, tensors)
+
+
+def test_a_rival_that_raises_is_left_out_with_its_error_and_the_race_goes_on() -> None:
+    raises = Raises()
+    race = Race({"torch_eager": load_provider("torch_eager"), "mine": raises}, "cpu", 0, 2**20)
+    row = race.run(Problem("rms", "forward", (64, 96)))
+    assert [one.provider for one in row.scores] == ["torch_eager"]
+    assert row.cannot == {"mine": "RuntimeError('out of luck')"}
+    raises.shapes.clear()
+    problem = Problem("layer", "forward", (64, 96))
+    row = race.run(problem)
+    scores = row.scores
+    assert not row.cannot
+    assert {one.provider for one in scores} == {"torch_eager", "mine"}
+    assert scores[0].rival_ratio == pytest.approx(1 / scores[1].rival_ratio)
+    assert (3, 2041) in raises.shapes
+    raises.shapes.clear()
+    race.run(replace(problem, shape=(48, 96)))
+    assert set(raises.shapes) == {(48, 96)}  # adversarial inputs were for the first of the kind
+
+
+class Spoils(Shapes):
+    """Leaves nothing of x."""
+
+    def prepare(self, problem: Problem, tensors: Tensors) -> Kernel:
+        plain = load_provider("torch_eager").prepare(problem, tensors)
+        x = tensors.x.clone()
+
+        def call() -> tuple[torch.Tensor, ...]:
+            tensors.x.copy_(x)
+            outputs = plain()
+            tensors.x.zero_()
+            return outputs
+
+        return call
